@@ -1,0 +1,172 @@
+package msrp
+
+import "slices"
+
+// maxGaps bounds how many separate pieces an assembly holds: a peer could
+// otherwise make each octet cost a piece.
+const maxGaps = 1024
+
+// blockSize is the largest piece that grows by appending.
+const blockSize = 64 << 10
+
+// An assembly puts the chunks of one message together, in whatever order they
+// come (RFC 4975, section 7.3.1). Octets count from 0 here. Its zero value is
+// an empty message of unknown length.
+type assembly struct {
+	read   int64   // octets handed on; no piece begins before
+	pieces []piece // in order, none overlaps or is empty
+	held   int     // octets in pieces
+	total  int64   // valid with sealed
+	sealed bool    // the chunk that ends the message was there
+}
+
+type piece struct {
+	at   int64
+	data []byte
+}
+
+func (p piece) end() int64 { return p.at + int64(len(p.data)) }
+
+// add takes the octets p at that place and reports whether there was room: not
+// where they would be one piece too many. Of octets that come twice the later
+// ones stand, except where the earlier ones were handed on already.
+func (a *assembly) add(at int64, p []byte) bool {
+	if skip := a.read - at; skip > 0 {
+		if skip >= int64(len(p)) {
+			return true
+		}
+		at, p = a.read, p[skip:]
+	}
+	if a.sealed && at+int64(len(p)) > a.total {
+		p = p[:max(0, a.total-at)]
+	}
+	// Most octets follow the last piece.
+	i := len(a.pieces)
+	if i > 0 && a.pieces[i-1].end() > at {
+		i, _ = slices.BinarySearchFunc(a.pieces, at, func(p piece, at int64) int {
+			if p.end() <= at {
+				return -1
+			}
+			return 1
+		})
+	}
+	for len(p) > 0 {
+		n := len(p)
+		if i < len(a.pieces) {
+			next := &a.pieces[i]
+			if next.at <= at {
+				n = copy(next.data[at-next.at:], p)
+				at, p = at+int64(n), p[n:]
+				i++
+				continue
+			}
+			n = int(min(int64(n), next.at-at))
+		}
+		if !a.insert(&i, at, p[:n]) {
+			return false
+		}
+		at, p = at+int64(n), p[n:]
+	}
+	return true
+}
+
+// insert puts p before the piece i, or behind the data of the piece before it,
+// and leaves i at the piece that follows.
+func (a *assembly) insert(i *int, at int64, p []byte) bool {
+	if *i > 0 {
+		if prev := &a.pieces[*i-1]; prev.end() == at && len(prev.data)+len(p) <= blockSize {
+			prev.data = append(prev.data, p...)
+			a.held += len(p)
+			return true
+		}
+	}
+	if len(a.pieces) >= maxGaps {
+		return false
+	}
+	a.pieces = slices.Insert(a.pieces, *i, piece{at, slices.Clone(p)})
+	a.held += len(p)
+	*i++
+	return true
+}
+
+// seal says where the message ends: with the last octet of the chunk with the
+// flag $, whatever was announced before. Only the first time counts.
+func (a *assembly) seal(total int64) {
+	if a.sealed {
+		return
+	}
+	a.sealed, a.total = true, max(total, a.read)
+	for i := len(a.pieces) - 1; i >= 0 && a.pieces[i].end() > a.total; i-- {
+		p := &a.pieces[i]
+		keep := max(0, a.total-p.at)
+		a.held -= len(p.data) - int(keep)
+		if p.data = p.data[:keep]; keep == 0 {
+			a.pieces = a.pieces[:i]
+		}
+	}
+}
+
+// complete reports whether every octet has come.
+func (a *assembly) complete() bool { return a.sealed && a.read+int64(a.held) == a.total }
+
+// available returns the octets that may be handed on now, a part of them where
+// they lie in several pieces.
+func (a *assembly) available() []byte {
+	if len(a.pieces) == 0 || a.pieces[0].at != a.read {
+		return nil
+	}
+	return a.pieces[0].data
+}
+
+// advance hands on n octets of what available returned.
+func (a *assembly) advance(n int) {
+	p := &a.pieces[0]
+	p.data = p.data[n:]
+	p.at += int64(n)
+	a.read += int64(n)
+	a.held -= n
+	if len(p.data) == 0 {
+		a.pieces[0] = piece{}
+		a.pieces = a.pieces[1:]
+	}
+}
+
+// drop gives up what is held and returns how many octets that was.
+func (a *assembly) drop() int {
+	n := a.held
+	a.pieces, a.held = nil, 0
+	return n
+}
+
+// octetSet is a set of octet numbers, of those that success reports named.
+type octetSet struct {
+	spans [][2]int64 // [from, to) in order, none adjoin
+}
+
+// add enters from..to-1 and reports whether there was room for one more span.
+func (s *octetSet) add(from, to int64) bool {
+	if from >= to {
+		return true
+	}
+	i, _ := slices.BinarySearchFunc(s.spans, from, func(span [2]int64, from int64) int {
+		if span[1] < from {
+			return -1
+		}
+		return 1
+	})
+	j := i
+	for j < len(s.spans) && s.spans[j][0] <= to {
+		from, to = min(from, s.spans[j][0]), max(to, s.spans[j][1])
+		j++
+	}
+	if i == j && len(s.spans) >= maxGaps {
+		return false
+	}
+	s.spans = slices.Replace(s.spans, i, j, [2]int64{from, to})
+	return true
+}
+
+// covers reports whether 0..total-1 are all in the set.
+func (s *octetSet) covers(total int64) bool {
+	return total == 0 || len(s.spans) > 0 && s.spans[0][0] <= 0 && s.spans[0][1] >= total
+}

@@ -1,0 +1,385 @@
+package msrp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/webmsrp/webmsrp/msrp/internal/fair"
+)
+
+// maxControl is how many octets of responses and reports may wait for the
+// neighbour to read them. Beyond that nothing more is read from it: it would
+// only add to them.
+const maxControl = 1 << 20
+
+// A Conn speaks MSRP over one transport. It carries any number of sessions of
+// its [Endpoint]. Its methods are safe for concurrent use.
+type Conn struct {
+	endpoint *Endpoint
+	t        Transport
+
+	wake chan struct{} // tells writeLoop that there is something to do
+	done chan struct{} // closed when err is set
+
+	authTurn chan struct{} // held while an AUTH is under way
+
+	mu       sync.Mutex
+	drained  *sync.Cond // control got below maxControl, or the end
+	err      error
+	control  unitQueue // goes before the chunks of the sessions
+	turns    fair.Queue[*Session]
+	bound    map[*Session]struct{}
+	inFlight transactionTable
+	timer    *time.Timer // for the next deadline of inFlight, nil before the first
+
+	// Only readLoop:
+	known bool // a request made sense here: this is an MSRP peer
+}
+
+// unitQueue holds units in wire form.
+type unitQueue struct {
+	octets []byte
+	ends   []int
+}
+
+func (q *unitQueue) add(u *Unit, body []byte) {
+	q.octets = u.Append(q.octets, body)
+	q.ends = append(q.ends, len(q.octets))
+}
+
+// NewConn starts to serve t, which the Conn owns from then on.
+func (e *Endpoint) NewConn(t Transport) *Conn {
+	c := &Conn{
+		endpoint: e, t: t,
+		wake: make(chan struct{}, 1), done: make(chan struct{}), authTurn: make(chan struct{}, 1),
+		bound: make(map[*Session]struct{}),
+	}
+	c.drained = sync.NewCond(&c.mu)
+	go c.writeLoop()
+	go c.readLoop()
+	return c
+}
+
+// Close ends the connection. The sessions it carries fail: MSRP has no other
+// way to tell the peer, whose side of them fails as well (RFC 4975, section
+// 5.4). It is idempotent.
+func (c *Conn) Close() error {
+	c.fail(ErrConnClosed)
+	return nil
+}
+
+// Done returns a channel that is closed when the connection has ended.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// Err returns nil while the connection lives, and then why it ended:
+// [ErrConnClosed], or [ErrConnLost] with the cause: io.EOF where the neighbour
+// closed it, a *[SyntaxError] where it broke the protocol, or an error of the
+// transport.
+func (c *Conn) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// Sessions returns how many sessions the connection carries.
+func (c *Conn) Sessions() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.bound)
+}
+
+// fail ends the connection and tells everyone who waits for it. Tear-down
+// happens here and nowhere else.
+func (c *Conn) fail(err error) {
+	if err != ErrConnClosed {
+		err = fmt.Errorf("%w: %w", ErrConnLost, err)
+	}
+	c.mu.Lock()
+	if c.err != nil {
+		c.mu.Unlock()
+		return
+	}
+	c.err = err
+	open := c.inFlight.all()
+	sessions := c.bound
+	c.bound = nil
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	c.drained.Broadcast()
+	close(c.done)
+	c.mu.Unlock()
+
+	var reason *SyntaxError
+	if errors.As(err, &reason) {
+		c.t.Close(reason)
+	} else {
+		c.t.Close(nil)
+	}
+	for _, tx := range open {
+		tx.done(nil, err)
+	}
+	for s := range sessions {
+		s.end(err)
+	}
+}
+
+// bind makes c the connection of s, as its first request or [Session.Start]
+// asks for.
+func (c *Conn) bind(s *Session) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return c.err
+	}
+	c.bound[s] = struct{}{}
+	return nil
+}
+
+func (c *Conn) unbind(s *Session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.bound, s)
+}
+
+// send queues a unit ahead of all chunks.
+func (c *Conn) send(u *Unit) {
+	c.mu.Lock()
+	if c.err == nil {
+		c.control.add(u, nil)
+	}
+	c.mu.Unlock()
+	c.kick()
+}
+
+// request queues a request and calls done with its response.
+func (c *Conn) request(u *Unit, done func(*Unit, error)) {
+	c.mu.Lock()
+	err := c.err
+	if err == nil {
+		c.control.add(u, nil)
+		c.expect(&transaction{id: u.TransactionID, done: done})
+	}
+	c.mu.Unlock()
+	if err != nil {
+		go done(nil, err) // the caller may hold a lock that done wants
+		return
+	}
+	c.kick()
+}
+
+// roundTrip sends a request and waits for its response.
+func (c *Conn) roundTrip(ctx context.Context, u *Unit) (*Unit, error) {
+	if err := u.Check(); err != nil {
+		return nil, err
+	}
+	type answer struct {
+		u   *Unit
+		err error
+	}
+	ch := make(chan answer, 1)
+	c.request(u, func(u *Unit, err error) { ch <- answer{u, err} })
+	select {
+	case a := <-ch:
+		return a.u, a.err
+	case <-ctx.Done():
+		c.mu.Lock()
+		c.inFlight.take(u.TransactionID)
+		c.mu.Unlock()
+		return nil, context.Cause(ctx)
+	}
+}
+
+// ready enters s among those that have chunks to send.
+func (c *Conn) ready(s *Session) {
+	c.mu.Lock()
+	c.turns.Ready(&s.turn)
+	c.mu.Unlock()
+	c.kick()
+}
+
+func (c *Conn) kick() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// expect starts a transaction; c.mu is held.
+func (c *Conn) expect(tx *transaction) {
+	tx.deadline = time.Now().Add(TransactionTimeout)
+	c.inFlight.add(tx)
+	if c.timer == nil {
+		c.timer = time.AfterFunc(TransactionTimeout, c.expire)
+	} else if len(c.inFlight.byID) == 1 {
+		c.timer.Reset(TransactionTimeout)
+	}
+}
+
+// expire ends the transactions whose time is over.
+func (c *Conn) expire() {
+	c.mu.Lock()
+	now := time.Now()
+	late := c.inFlight.expired(now)
+	if next := c.inFlight.next(); !next.IsZero() && c.err == nil {
+		c.timer.Reset(next.Sub(now))
+	}
+	c.mu.Unlock()
+	for _, tx := range late {
+		tx.done(nil, &StatusError{Code: StatusTimeout, Local: true})
+	}
+}
+
+// writeLoop sends what is queued: responses, reports and other small units
+// first, then a chunk of the session whose turn it is.
+func (c *Conn) writeLoop() {
+	var control unitQueue
+	var chunk []byte
+	for {
+		c.mu.Lock()
+		if c.err != nil {
+			c.mu.Unlock()
+			return
+		}
+		control, c.control = c.control, unitQueue{control.octets[:0], control.ends[:0]}
+		c.drained.Broadcast()
+		turn := c.turns.Next()
+		c.mu.Unlock()
+
+		if turn == nil && len(control.ends) == 0 {
+			if err := c.t.Flush(); err != nil {
+				c.fail(err)
+				return
+			}
+			select {
+			case <-c.wake:
+			case <-c.done:
+			}
+			continue
+		}
+		from := 0
+		for _, to := range control.ends {
+			c.trace(control.octets[from:to])
+			if err := c.t.Send(control.octets[from:to]); err != nil {
+				c.fail(err)
+				return
+			}
+			from = to
+		}
+		if turn == nil {
+			continue
+		}
+		var tx *transaction
+		chunk, tx = turn.Value.nextChunk(chunk[:0])
+		if len(chunk) == 0 {
+			continue
+		}
+		c.mu.Lock()
+		turn.Charge(len(chunk))
+		c.turns.Ready(turn) // nextChunk returns nothing once there is no more
+		if tx != nil && c.err == nil {
+			c.expect(tx)
+			tx = nil
+		}
+		c.mu.Unlock()
+		if tx != nil {
+			tx.done(nil, c.Err())
+			return
+		}
+		c.trace(chunk)
+		if err := c.t.Send(chunk); err != nil {
+			c.fail(err)
+			return
+		}
+	}
+}
+
+// readLoop handles one unit after the other until an error.
+func (c *Conn) readLoop() {
+	for {
+		c.mu.Lock()
+		for len(c.control.octets) > maxControl && c.err == nil {
+			c.drained.Wait()
+		}
+		c.mu.Unlock()
+
+		u, err := c.t.Receive()
+		if err == nil {
+			err = c.handle(u)
+		}
+		if err != nil {
+			if err == io.ErrUnexpectedEOF {
+				err = io.EOF // cut off in the middle is as good as closed
+			}
+			c.fail(err)
+			return
+		}
+	}
+}
+
+func (c *Conn) handle(u *Unit) error {
+	var err error
+	trace := c.traceIncoming(u)
+	switch {
+	case u.IsResponse():
+		c.handleResponse(u)
+	case u.To == nil:
+		// No way to answer. Whoever never made sense is not an MSRP peer.
+		if !c.known {
+			err = u.Invalid
+		}
+	case u.Invalid != nil:
+		c.answer(u, StatusBadRequest)
+	case u.Method == MethodSend:
+		err = c.handleSend(u)
+	case u.Method == MethodReport:
+		if s := c.endpoint.lookup(u.To.First()); s != nil {
+			s.handleReport(u)
+		}
+	default:
+		c.answer(u, StatusUnknownMethod)
+	}
+	if err == nil {
+		err = trace.finish()
+	}
+	return err
+}
+
+// answer sends a response where one is owed.
+func (c *Conn) answer(req *Unit, code int) {
+	if req.Method == MethodReport || !owesResponse(req.FailureReport(), code) {
+		return
+	}
+	c.send(response(req, code))
+}
+
+func (c *Conn) handleResponse(u *Unit) {
+	if u.Invalid != nil {
+		return // RFC 4976, section 6.4.3: an unreadable response is dropped
+	}
+	c.mu.Lock()
+	tx := c.inFlight.take(u.TransactionID)
+	c.mu.Unlock()
+	if tx != nil {
+		tx.done(u, nil)
+	}
+}
+
+// handleSend finds the session of a SEND (RFC 4975, sections 5.4 and 7.3).
+func (c *Conn) handleSend(u *Unit) error {
+	s := c.endpoint.lookup(u.To.First())
+	if s == nil || len(u.To) != 1 {
+		c.answer(u, StatusNoSession)
+		return nil
+	}
+	if code := s.arrivedOn(c); code != StatusOK {
+		c.answer(u, code)
+		return nil
+	}
+	c.known = true
+	return s.handleSend(c, u)
+}

@@ -1,0 +1,57 @@
+package msrp
+
+import (
+	"bytes"
+	"crypto/rand"
+	mathrand "math/rand/v2"
+	"sync"
+)
+
+const idAlphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// idSource makes identifiers without asking the operating system for each: in
+// a browser that costs more than the message it is for. ChaCha8 seeded from
+// crypto/rand cannot be predicted from its output, which matters because a
+// transaction ID that a peer could foresee would let it put a false end-line
+// into a body that a relay passes on.
+var idSource struct {
+	sync.Mutex
+	*mathrand.ChaCha8
+}
+
+// appendID appends n random letters and digits, 5.95 bits each.
+func appendID(dst []byte, n int) []byte {
+	idSource.Lock()
+	defer idSource.Unlock()
+	if idSource.ChaCha8 == nil {
+		var seed [32]byte
+		rand.Read(seed[:]) // never fails: it stops the program instead
+		idSource.ChaCha8 = mathrand.NewChaCha8(seed)
+	}
+	for n > 0 {
+		// Ten digits of base 62 use 59.5 of the 64 bits; what is lost in
+		// evenness is below 2^-4 of one character's.
+		for x, i := idSource.Uint64(), 0; i < 10 && n > 0; i++ {
+			dst = append(dst, idAlphabet[x%62])
+			x /= 62
+			n--
+		}
+	}
+	return dst
+}
+
+// NewID returns a random identifier of 20 letters and digits, 119 bits: for
+// session IDs (RFC 4975, section 14.1 asks for 80), Message-IDs and tokens.
+func NewID() string { return string(appendID(nil, 20)) }
+
+// NewTransactionID returns a random transaction ID of 16 letters and digits,
+// 95 bits (RFC 4975, section 7.1 asks for 64).
+func NewTransactionID() string { return string(appendID(nil, 16)) }
+
+// BodyHolds reports whether a body holds what a receiver could take for the
+// end-line of that transaction: then another ID must be chosen. The flag is
+// not looked at, because some receivers do not look at it either.
+func BodyHolds(body []byte, transactionID string) bool {
+	var needle [len(hyphens) + 32]byte
+	return bytes.Contains(body, append(append(needle[:0], hyphens...), transactionID...))
+}

@@ -1,0 +1,484 @@
+package msrp
+
+import (
+	"context"
+	"io"
+	"sync"
+	"time"
+)
+
+// Bounds on what a peer can make a session remember.
+const (
+	maxPartial = 4096 // messages that are not complete
+	maxSeen    = 1024 // Message-IDs of messages that are over
+
+	// partialTimeout is how long an incomplete message waits for its next
+	// chunk. RFC 4975 has no such timer, RFC 7701, section 6.1 suggests the
+	// order of magnitude.
+	partialTimeout = 540 * time.Second
+
+	// overrun is what a sender may have on its way when its 200s are held
+	// back: its window. Beyond MaxBuffered and this it ignores them.
+	overrun = 1 << 20
+
+	// messageCost is what a message counts in octets while it waits to be
+	// received, beside its body, so that empty ones are bounded as well.
+	messageCost = 256
+)
+
+// heartbeatType is what msrp-node-lib sends every 5 seconds to see whether the
+// peer answers; it is not meant to be shown.
+const heartbeatType = "text/x-msrp-heartbeat"
+
+// An Incoming is a message that is arriving, or has arrived. Read it to its
+// end, or Close it. Its fields do not change; its methods are safe for
+// concurrent use.
+type Incoming struct {
+	// ID is the Message-ID.
+	ID string
+	// ContentType is the media type with its parameters.
+	ContentType string
+	// Header holds the fields of the chunk that came first.
+	Header Header
+	// From is the path the message took, the peer's own URI last.
+	From Path
+
+	session *Session
+	success bool // a success report is owed
+
+	// Guarded by session.mu:
+	octets   assembly
+	size     int64 // announced, or -1
+	finished bool  // complete
+	err      error // why it will not be
+	shown    bool  // given to Receive
+	readable *sync.Cond
+	timer    *time.Timer
+}
+
+// inbox is the part of a Session that receives; its mutex guards it.
+type inbox struct {
+	partial  map[string]*Incoming
+	seen     map[string]bool // by Message-ID: whether it was taken, or refused
+	seenIDs  []string        // the keys of seen, oldest first
+	queue    []*Incoming     // for Receive
+	arrived  chan struct{}   // closed and renewed with each change of queue
+	buffered int             // octets held, see messageCost
+
+	room     *sync.Cond // buffered got less, or the session ended
+	owed     []owedOK   // 200s held back
+	owedTime *time.Timer
+}
+
+// owedOK is a 200 that is held back because the application does not read.
+type owedOK struct {
+	response *Unit
+	in       *Incoming
+	until    time.Time
+}
+
+// Receive waits for the next message: one that is complete, or has grown
+// beyond StreamAfter. Messages that have arrived are returned even after the
+// end of the session; then its error follows.
+func (s *Session) Receive(ctx context.Context) (*Incoming, error) {
+	for {
+		s.mu.Lock()
+		if len(s.queue) > 0 {
+			in := s.queue[0]
+			s.queue[0] = nil
+			s.queue = s.queue[1:]
+			s.release(messageCost)
+			s.unlock()
+			return in, nil
+		}
+		err, arrived := s.err, s.arrived
+		s.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case <-arrived:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// Size returns the length of the message in octets: as announced, or as it is
+// once complete, or -1.
+func (in *Incoming) Size() int64 {
+	in.session.mu.Lock()
+	defer in.session.mu.Unlock()
+	if in.octets.sealed {
+		return in.octets.total
+	}
+	return in.size
+}
+
+// Received returns how many octets have arrived, gaps not counted.
+func (in *Incoming) Received() int64 {
+	in.session.mu.Lock()
+	defer in.session.mu.Unlock()
+	return in.octets.read + int64(in.octets.held)
+}
+
+// Complete reports whether the whole message has arrived.
+func (in *Incoming) Complete() bool {
+	in.session.mu.Lock()
+	defer in.session.mu.Unlock()
+	return in.finished
+}
+
+// Read waits for octets in their order and returns io.EOF after the last. It
+// fails with [ErrAborted] where the sender gave up, with a *[StatusError] of
+// 413 where this side did, and with the end of the session.
+func (in *Incoming) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	s := in.session
+	s.mu.Lock()
+	defer s.unlock()
+	for {
+		if data := in.octets.available(); len(data) > 0 {
+			n := copy(p, data)
+			in.octets.advance(n)
+			s.release(n)
+			return n, nil
+		}
+		switch {
+		case in.finished:
+			return 0, io.EOF
+		case in.err != nil:
+			return 0, in.err
+		}
+		if in.readable == nil {
+			in.readable = sync.NewCond(&s.mu)
+		}
+		in.readable.Wait()
+	}
+}
+
+// Close gives up the message. If it is still arriving, its sender is told 413
+// with the next chunk (RFC 4975, section 10.5).
+func (in *Incoming) Close() error {
+	s := in.session
+	s.mu.Lock()
+	defer s.unlock()
+	s.refuse(in, &StatusError{Code: StatusStopSending, MessageID: in.ID})
+	s.release(in.octets.drop())
+	return nil
+}
+
+// handleSend takes a SEND for this session, body included. The error is one of
+// the transport.
+func (s *Session) handleSend(c *Conn, u *Unit) error {
+	if u.Body == nil || mediaTypeOf(u.ContentType()) == heartbeatType {
+		return s.handleBodiless(c, u)
+	}
+	in, code := s.begin(u)
+	if code != StatusOK {
+		c.answer(u, code) // at once: the sender may stop in mid-chunk
+		return nil
+	}
+	start := max(u.ByteRange().Start, 1) - 1
+	at := start
+	for {
+		piece, err := u.Body.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if in != nil && !s.take(c, in, at, piece) {
+			c.answer(u, StatusStopSending)
+			return nil
+		}
+		at += int64(len(piece))
+	}
+	s.finish(c, u, in, start, at)
+	return nil
+}
+
+// handleBodiless answers a SEND that carries nothing to show: the first one of
+// a session, or one that keeps it alive. With the flag # it is how
+// crocodile-msrp aborts.
+func (s *Session) handleBodiless(c *Conn, u *Unit) error {
+	var size int64
+	for u.Body != nil {
+		piece, err := u.Body.Next()
+		size += int64(len(piece))
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	c.answer(u, StatusOK)
+	if u.Flag == FlagAborted {
+		s.mu.Lock()
+		if in := s.partial[u.MessageID()]; in != nil {
+			s.refuse(in, ErrAborted)
+		}
+		s.unlock()
+	} else if u.SuccessReport() {
+		c.send(report(s.opts.URI, u.From, u.MessageID(), ByteRange{1, size, size}, StatusOK))
+	}
+	return nil
+}
+
+// begin finds the message of a chunk, or returns the code that refuses it. The
+// message is nil where the chunk repeats one that was complete.
+func (s *Session) begin(u *Unit) (*Incoming, int) {
+	id, r := u.MessageID(), u.ByteRange()
+	s.mu.Lock()
+	defer s.unlock()
+	if in := s.partial[id]; in != nil {
+		return in, StatusOK
+	}
+	if taken, over := s.seen[id]; over {
+		if !taken {
+			return nil, StatusStopSending
+		}
+		return nil, StatusOK
+	}
+	switch {
+	case !accepts(s.opts.AcceptTypes, u.ContentType()):
+		return nil, StatusUnsupportedType
+	case s.opts.MaxSize > 0 && r.Total > s.opts.MaxSize, len(s.partial) >= maxPartial:
+		return nil, StatusStopSending
+	}
+	in := &Incoming{
+		ID: id, ContentType: u.ContentType(), Header: u.Header, From: u.From,
+		session: s, success: u.SuccessReport(), size: -1,
+	}
+	if !r.IsZero() {
+		in.size = r.Total
+	}
+	s.partial[id] = in
+	return in, StatusOK
+}
+
+// take adds octets to a message and reports whether it goes on.
+func (s *Session) take(c *Conn, in *Incoming, at int64, piece []byte) bool {
+	s.mu.Lock()
+	defer s.unlock()
+	// Who keeps sending while his 200s are held back is stopped: by not
+	// reading on where that harms nobody else, else by refusing the message.
+	for in.err == nil && s.buffered > s.opts.MaxBuffered+overrun {
+		if c.Sessions() > 1 || !s.waitForRoom() {
+			s.refuse(in, &StatusError{Code: StatusStopSending, MessageID: in.ID})
+		}
+	}
+	if in.err != nil {
+		return false
+	}
+	if s.opts.MaxSize > 0 && at+int64(len(piece)) > s.opts.MaxSize {
+		s.refuse(in, &StatusError{Code: StatusStopSending, MessageID: in.ID})
+		return false
+	}
+	before := in.octets.held
+	ok := in.octets.add(at, piece)
+	s.buffered += in.octets.held - before
+	if !ok {
+		s.refuse(in, &StatusError{Code: StatusStopSending, MessageID: in.ID})
+		return false
+	}
+	if in.octets.held >= s.opts.StreamAfter || in.size > int64(s.opts.StreamAfter) {
+		s.show(in)
+	}
+	in.wake()
+	return true
+}
+
+// waitForRoom waits until the application has read something, but no longer
+// than stallTimeout, and reports whether it has.
+func (s *Session) waitForRoom() bool {
+	late := false
+	timer := time.AfterFunc(stallTimeout, func() {
+		s.mu.Lock()
+		late = true
+		s.room.Broadcast()
+		s.mu.Unlock()
+	})
+	defer timer.Stop()
+	for before := s.buffered; s.err == nil && !late; {
+		s.room.Wait()
+		if s.buffered < before {
+			return true
+		}
+	}
+	return false
+}
+
+// finish takes the end of a chunk that held the octets from..to-1: what its
+// flag says, and the answer.
+func (s *Session) finish(c *Conn, u *Unit, in *Incoming, from, to int64) {
+	s.mu.Lock()
+	defer s.unlock()
+	if in == nil {
+		// A message that came before, sent once more because its sender did
+		// not learn so (RFC 4975, section 5.4).
+		c.answer(u, StatusOK)
+		if u.Flag == FlagComplete && u.SuccessReport() {
+			c.send(report(s.opts.URI, u.From, u.MessageID(), ByteRange{1, to, to}, StatusOK))
+		}
+		return
+	}
+	if u.Flag == FlagAborted {
+		s.refuse(in, ErrAborted)
+		c.answer(u, StatusOK)
+		return
+	}
+	if u.Flag == FlagComplete {
+		before := in.octets.held
+		in.octets.seal(to)
+		s.buffered -= before - in.octets.held
+	}
+	if in.octets.complete() {
+		in.finished = true
+		s.forget(in, true)
+		s.show(in)
+		in.wake()
+	} else {
+		s.watch(in)
+	}
+	if s.buffered > s.opts.MaxBuffered && owesResponse(u.FailureReport(), StatusOK) {
+		s.hold(response(u, StatusOK), in)
+	} else {
+		c.answer(u, StatusOK)
+	}
+	if in.finished && in.success {
+		r := ByteRange{1, in.octets.total, in.octets.total}
+		c.send(report(s.opts.URI, in.From, in.ID, r, StatusOK))
+	}
+}
+
+// watch gives up a message whose next chunk does not come.
+func (s *Session) watch(in *Incoming) {
+	if in.timer != nil {
+		in.timer.Reset(partialTimeout)
+		return
+	}
+	in.timer = time.AfterFunc(partialTimeout, func() {
+		s.mu.Lock()
+		defer s.unlock()
+		s.refuse(in, &StatusError{Code: StatusTimeout, MessageID: in.ID, Local: true})
+	})
+}
+
+// show gives a message to Receive, once.
+func (s *Session) show(in *Incoming) {
+	if in.shown {
+		return
+	}
+	in.shown = true
+	s.queue = append(s.queue, in)
+	s.buffered += messageCost
+	s.signal()
+}
+
+// signal wakes those who wait in Receive.
+func (s *Session) signal() {
+	close(s.arrived)
+	s.arrived = make(chan struct{})
+}
+
+func (in *Incoming) wake() {
+	if in.readable != nil {
+		in.readable.Broadcast()
+	}
+}
+
+// refuse ends a message before its completion, with the reason its reader gets.
+func (s *Session) refuse(in *Incoming, reason error) {
+	if in.finished || in.err != nil {
+		return
+	}
+	in.err = reason
+	s.forget(in, false)
+	if !in.shown {
+		s.release(in.octets.drop())
+	}
+	in.wake()
+}
+
+// forget takes a message off those that wait for chunks and remembers its ID.
+func (s *Session) forget(in *Incoming, taken bool) {
+	delete(s.partial, in.ID)
+	if in.timer != nil {
+		in.timer.Stop()
+	}
+	if s.seen == nil {
+		s.seen = make(map[string]bool)
+	}
+	s.seen[in.ID] = taken
+	s.seenIDs = append(s.seenIDs, in.ID)
+	if len(s.seenIDs) > maxSeen {
+		delete(s.seen, s.seenIDs[0])
+		s.seenIDs = s.seenIDs[1:]
+	}
+}
+
+// hold keeps a 200 back until the application has read.
+func (s *Session) hold(r *Unit, in *Incoming) {
+	s.owed = append(s.owed, owedOK{r, in, time.Now().Add(stallTimeout)})
+	if len(s.owed) == 1 {
+		s.owedTime = time.AfterFunc(stallTimeout, s.stalled)
+	}
+}
+
+// stalled answers what was held back for too long: messages that are complete
+// are here to stay, others are refused.
+func (s *Session) stalled() {
+	s.mu.Lock()
+	defer s.unlock()
+	now := time.Now()
+	for len(s.owed) > 0 && !s.owed[0].until.After(now) {
+		o := s.owed[0]
+		s.owed = s.owed[1:]
+		if !o.in.finished {
+			o.response.Code = StatusStopSending
+			s.refuse(o.in, &StatusError{Code: StatusStopSending, Comment: "the application did not read", MessageID: o.in.ID})
+		}
+		s.conn.send(o.response)
+	}
+	if len(s.owed) > 0 {
+		s.owedTime.Reset(s.owed[0].until.Sub(now))
+	}
+}
+
+// release gives back octets of the buffer, and the 200s that waited for them.
+func (s *Session) release(octets int) {
+	s.buffered -= octets
+	s.room.Broadcast()
+	if s.buffered > s.opts.MaxBuffered || len(s.owed) == 0 {
+		return
+	}
+	for _, o := range s.owed {
+		s.conn.send(o.response)
+	}
+	s.owed = nil
+	s.owedTime.Stop()
+}
+
+// fail ends what is still arriving when the session ends.
+func (b *inbox) fail(err error) {
+	for _, in := range b.partial {
+		in.err = err
+		if in.timer != nil {
+			in.timer.Stop()
+		}
+		in.wake()
+	}
+	clear(b.partial)
+	if b.owedTime != nil {
+		b.owedTime.Stop()
+	}
+	b.owed = nil
+	b.room.Broadcast()
+	close(b.arrived)
+	b.arrived = make(chan struct{})
+}

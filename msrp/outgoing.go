@@ -1,0 +1,489 @@
+package msrp
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/webmsrp/webmsrp/msrp/internal/fair"
+)
+
+// minChunk is the least that a chunk should have which does not end its
+// message, and the most that a chunk may have whose length is announced (RFC
+// 4975, section 7.1.1).
+const minChunk = 2048
+
+// maxUnreported is how many messages without a success report are remembered
+// after they were sent, for a failure report that may still come.
+const maxUnreported = 1024
+
+// A Message is something to send.
+type Message struct {
+	// ID is the Message-ID, 4 to 32 letters, digits and .-+%=. Default: a new
+	// one. Only a message that is sent once more after a failure repeats its
+	// ID (RFC 4975, section 5.4).
+	ID string
+	// ContentType is required, unless Body is nil.
+	ContentType string
+	// Body is read once, in another goroutine, until io.EOF; it is not closed.
+	// nil sends a request without a body.
+	Body io.Reader
+	// Size is the length of Body in octets. 0 stands for unknown, except that
+	// the readers of the packages bytes and strings tell it themselves.
+	Size int64
+	// SuccessReport asks the peer to confirm the arrival, see [Outgoing.Delivered].
+	SuccessReport bool
+	// FailureReport says which failures are wanted. Default: all.
+	FailureReport FailureReport
+	// Header holds further fields, such as Content-Disposition.
+	Header Header
+	// Changed is called after each change of the message's progress, in order.
+	// It must return quickly.
+	Changed func(Progress)
+}
+
+// Progress tells how far a message has come.
+type Progress struct {
+	// Acknowledged is how many octets the next hop has answered for; without
+	// responses, see [FailureReport], how many were sent.
+	Acknowledged int64
+	// Sent is set when all octets are acknowledged. With a relay in between
+	// that says nothing of the peer.
+	Sent bool
+	// Delivered is set when success reports cover the whole message.
+	Delivered bool
+	// Err is the failure that ended the message.
+	Err error
+}
+
+// Text returns a message of type text/plain that asks for a success report.
+func Text(text string) *Message {
+	return &Message{ContentType: "text/plain", Body: strings.NewReader(text), SuccessReport: true}
+}
+
+// An Outgoing is a message that is being sent, or was. Its methods are safe
+// for concurrent use.
+type Outgoing struct {
+	session *Session
+	id      string
+	flow    fair.Flow[*Outgoing]
+	message Message
+	source  source
+	size    int64 // -1 if unknown
+
+	// Guarded by session.mu:
+	offset     int64 // octets given to the connection
+	unanswered int   // chunks that wait for their response
+	ended      bool  // the last chunk was given to the connection
+	aborting   bool  // a chunk with # is owed
+	progress   Progress
+	reported   octetSet
+	cancel     func() bool // stops watching the context, or nil
+
+	sent      chan struct{} // closed with progress.Sent or progress.Err
+	delivered chan struct{} // closed with progress.Delivered or progress.Err
+}
+
+// outbox is the part of a Session that sends; its mutex guards it.
+type outbox struct {
+	messages   fair.Queue[*Outgoing] // those with a chunk to send
+	unanswered int64                 // octets that wait for their responses
+	blocked    bool                  // by the window
+	sent       map[string]*Outgoing  // by Message-ID, until nothing more can come
+	unreported []string              // of sent, those kept for failure reports only
+}
+
+// Send starts to send a message and returns at once; messages are sent in the
+// order of the calls, except that short ones pass long ones. Canceling ctx
+// aborts the message as [Outgoing.Abort] does. The error tells of a message
+// that cannot be sent as it is, or of a session that is over.
+func (s *Session) Send(ctx context.Context, m *Message) (*Outgoing, error) {
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	o := &Outgoing{
+		session: s, id: m.ID, message: *m,
+		sent: make(chan struct{}), delivered: make(chan struct{}),
+	}
+	if o.id == "" {
+		o.id = NewID()
+	}
+	o.flow.Value = o
+	s.mu.Lock()
+	defer s.unlock()
+	if s.err != nil {
+		return nil, s.err
+	}
+	if m.Body != nil && len(s.remote.Path) > 0 && !accepts(s.remote.AcceptTypes, m.ContentType) {
+		return nil, ErrUnsupportedType
+	}
+	if s.outbox.sent[o.id] != nil {
+		return nil, errors.New("msrp: the Message-ID " + o.id + " was used already")
+	}
+	o.source, o.size = newSource(o)
+	if s.remote.MaxSize > 0 && o.size > s.remote.MaxSize {
+		return nil, ErrMessageTooLarge
+	}
+	s.outbox.sent[o.id] = o
+	if ctx.Done() != nil {
+		o.cancel = context.AfterFunc(ctx, func() { o.abort(context.Cause(ctx)) })
+	}
+	o.source.start()
+	return o, nil
+}
+
+func (m *Message) check() error {
+	switch {
+	case m.ID != "" && !isIdent(m.ID):
+		return errors.New("msrp: a Message-ID is 4 to 32 letters, digits and .-+%=")
+	case m.Body != nil && m.ContentType == "":
+		return errors.New("msrp: a message with a body needs a ContentType")
+	case m.Body == nil && m.ContentType != "":
+		return errors.New("msrp: a message with a ContentType needs a body")
+	case !isText(m.ContentType):
+		return errors.New("msrp: control character in the ContentType")
+	}
+	return m.Header.check()
+}
+
+// ID returns the Message-ID.
+func (o *Outgoing) ID() string { return o.id }
+
+// Size returns the length of the message in octets, or -1 as long as it is not
+// known.
+func (o *Outgoing) Size() int64 {
+	o.session.mu.Lock()
+	defer o.session.mu.Unlock()
+	return o.size
+}
+
+// Progress returns how far the message has come.
+func (o *Outgoing) Progress() Progress {
+	o.session.mu.Lock()
+	defer o.session.mu.Unlock()
+	return o.progress
+}
+
+// Sent waits until the next hop has taken the whole message. The error is a
+// *[StatusError] of the next hop or the peer, [ErrAborted], the end of the
+// session, or the cause of ctx.
+func (o *Outgoing) Sent(ctx context.Context) error {
+	return o.wait(ctx, o.sent)
+}
+
+// Delivered waits until the peer has confirmed the whole message, for which
+// SuccessReport must be set. The errors are those of [Outgoing.Sent].
+func (o *Outgoing) Delivered(ctx context.Context) error {
+	if !o.message.SuccessReport {
+		return errors.New("msrp: the message did not ask for a success report")
+	}
+	return o.wait(ctx, o.delivered)
+}
+
+func (o *Outgoing) wait(ctx context.Context, ch <-chan struct{}) error {
+	select {
+	case <-ch:
+		p := o.Progress()
+		if ch == o.sent && p.Sent {
+			return nil
+		}
+		return p.Err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Abort stops the message: the peer drops what it has of it, and waiting for
+// it ends with [ErrAborted]. It does nothing to a message that was sent whole.
+func (o *Outgoing) Abort() { o.abort(ErrAborted) }
+
+func (o *Outgoing) abort(reason error) {
+	s := o.session
+	s.mu.Lock()
+	defer s.unlock()
+	if !o.ended {
+		s.failMessage(o, reason)
+	}
+}
+
+// failMessage ends a message before its success; s.mu is held. The peer is
+// told with # if it has begun to receive it (RFC 4975, section 7.1).
+func (s *Session) failMessage(o *Outgoing, reason error) {
+	if o.progress.Err != nil || o.progress.Delivered {
+		return
+	}
+	wasSent := o.progress.Sent
+	o.progress.Err = reason
+	o.source.stop()
+	if !o.ended && o.offset > 0 && s.err == nil {
+		o.aborting = true
+		s.enqueue(o)
+	}
+	o.ended = true
+	if !wasSent {
+		close(o.sent)
+	}
+	close(o.delivered)
+	s.settled(o)
+}
+
+// settled forgets a message that nothing more can happen to and tells of it.
+func (s *Session) settled(o *Outgoing) {
+	delete(s.outbox.sent, o.id)
+	if o.cancel != nil {
+		o.cancel()
+	}
+	s.changed(o)
+}
+
+// changed reports a new progress; s.mu is held.
+func (s *Session) changed(o *Outgoing) {
+	if f, p := o.message.Changed, o.progress; f != nil {
+		s.later(func() { f(p) })
+	}
+}
+
+// fail ends every message when the session ends.
+func (b *outbox) fail(err error) {
+	for _, o := range b.sent {
+		o.session.failMessage(o, err)
+	}
+}
+
+// enqueue enters a message that has a chunk to send; s.mu is held.
+func (s *Session) enqueue(o *Outgoing) {
+	s.messages.Ready(&o.flow)
+	if s.open {
+		s.conn.ready(s)
+	}
+}
+
+// nextChunk appends the next chunk of the session to buf, with its transaction
+// if a response is owed. It returns nothing where there is nothing to send.
+func (s *Session) nextChunk(buf []byte) (chunk []byte, tx *transaction) {
+	s.mu.Lock()
+	defer s.unlock()
+	if s.err != nil || !s.open {
+		return nil, nil
+	}
+	var parked []*fair.Flow[*Outgoing] // those that the window holds up
+	for chunk == nil {
+		turn := s.messages.Next()
+		if turn == nil {
+			break
+		}
+		o := turn.Value
+		n, last := 0, false
+		if !o.aborting {
+			if o.ended {
+				continue
+			}
+			n, last = o.source.ready(s.remote.ChunkSize)
+		}
+		if !s.fits(o, n) {
+			parked = append(parked, turn)
+			continue
+		}
+		chunk, tx = o.appendChunk(buf, n, last)
+		turn.Charge(n)
+		if !o.ended && o.source.waiting() {
+			s.messages.Ready(turn)
+		}
+	}
+	for _, turn := range parked {
+		s.messages.Ready(turn)
+	}
+	s.blocked = chunk == nil && len(parked) > 0
+	return chunk, tx
+}
+
+// fits reports whether the window leaves room for n more octets. What a person
+// types does not wait for it: the octets ahead of it are on their way already.
+func (s *Session) fits(o *Outgoing, n int) bool {
+	return !o.message.FailureReport.WantsOK() || n <= minChunk || s.outbox.unanswered == 0 ||
+		s.outbox.unanswered+int64(n) <= int64(s.remote.Window)
+}
+
+// appendChunk appends the chunk of the next n octets; s.mu is held.
+func (o *Outgoing) appendChunk(buf []byte, n int, last bool) ([]byte, *transaction) {
+	s, m := o.session, &o.message
+	flag := FlagInterrupted
+	switch {
+	case o.aborting:
+		flag = FlagAborted
+		o.aborting = false
+	case last:
+		flag = FlagComplete
+		o.size = o.offset + int64(n)
+	}
+	r := ByteRange{Start: o.offset + 1, End: o.offset + int64(n), Total: o.size}
+	if n > minChunk {
+		r.End = -1 // interruptible, the RFC's way to say so
+	}
+	u := Unit{Method: MethodSend, To: s.remote.Path, From: Path{s.opts.URI}, Flag: flag}
+	u.Header = append(u.fields[:0], Field{"Message-ID", o.id}, Field{"Byte-Range", r.String()})
+	if m.SuccessReport {
+		u.Header = append(u.Header, Field{"Success-Report", "yes"})
+	}
+	switch {
+	case m.FailureReport != FailureDefault:
+		u.Header = append(u.Header, Field{"Failure-Report", m.FailureReport.String()})
+	case m.SuccessReport:
+		// The default, but msrp-node-lib reports success only to those who
+		// spell it out.
+		u.Header = append(u.Header, Field{"Failure-Report", "yes"})
+	}
+	u.Header = append(u.Header, m.Header...)
+	if m.Body != nil {
+		if o.offset == 0 && flag == FlagInterrupted && m.Header.Get("Content-Disposition") == "" {
+			// crocodile-msrp drops a chunked message without one.
+			u.Header = append(u.Header, Field{"Content-Disposition", "inline"})
+		}
+		u.Header = append(u.Header, Field{"Content-Type", m.ContentType})
+	}
+	body := o.source.take(n)
+	for {
+		u.TransactionID = NewTransactionID()
+		if !BodyHolds(body, u.TransactionID) {
+			break
+		}
+	}
+	if m.Body == nil {
+		body = nil
+	} else if body == nil {
+		body = []byte{} // nil would be no body at all
+	}
+	buf = u.Append(buf, body)
+
+	o.offset += int64(n)
+	o.ended = o.ended || last
+	if !m.FailureReport.WantsOK() {
+		s.answered(o, n, nil)
+		return buf, nil
+	}
+	o.unanswered++
+	s.outbox.unanswered += int64(n)
+	return buf, &transaction{id: u.TransactionID, done: func(u *Unit, err error) {
+		if err == nil {
+			err = failureOf(u)
+		}
+		s.mu.Lock()
+		defer s.unlock()
+		o.unanswered--
+		s.outbox.unanswered -= int64(n)
+		s.answered(o, n, err)
+		if s.blocked {
+			s.blocked = false
+			if s.open && s.err == nil {
+				s.conn.ready(s)
+			}
+		}
+	}}
+}
+
+// answered takes the outcome of a chunk of n octets; s.mu is held.
+func (s *Session) answered(o *Outgoing, n int, err error) {
+	if o.progress.Err != nil || o.progress.Delivered {
+		return
+	}
+	var status *StatusError
+	if errors.As(err, &status) {
+		status.MessageID = o.id
+		if status.Code == StatusNoSession || status.Code == StatusSessionInUse {
+			// The session is over, not only the message (RFC 4975, sections
+			// 10.8 and 10.10).
+			s.failMessage(o, err)
+			s.later(func() { s.end(err) })
+			return
+		}
+	}
+	if err != nil {
+		s.failMessage(o, err)
+		return
+	}
+	o.progress.Acknowledged += int64(n)
+	if o.ended && o.unanswered == 0 && !o.progress.Sent {
+		o.progress.Sent = true
+		close(o.sent)
+		if !o.message.SuccessReport {
+			s.keepUnreported(o)
+		}
+	}
+	s.changed(o)
+}
+
+// keepUnreported remembers a sent message for a failure report that may come,
+// and forgets the oldest such message.
+func (s *Session) keepUnreported(o *Outgoing) {
+	s.unreported = append(s.unreported, o.id)
+	if len(s.unreported) > maxUnreported {
+		if oldest := s.outbox.sent[s.unreported[0]]; oldest != nil {
+			delete(s.outbox.sent, oldest.id)
+			if oldest.cancel != nil {
+				oldest.cancel()
+			}
+		}
+		s.unreported = s.unreported[1:]
+	}
+}
+
+// handleReport takes a REPORT of the peer or a relay. One that fits nothing is
+// ignored (RFC 4975, section 7.1.2).
+func (s *Session) handleReport(u *Unit) {
+	status := u.Status()
+	if status.Namespace != 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.unlock()
+	o := s.outbox.sent[u.MessageID()]
+	if o == nil || o.offset == 0 && !o.ended {
+		return
+	}
+	if status.Code/100 != 2 {
+		// Same meaning as a response with that code (RFC 4975, section 7.3.2).
+		s.answered(o, 0, &StatusError{Code: status.Code, Comment: status.Comment})
+		return
+	}
+	r := u.ByteRange()
+	if r.IsZero() {
+		r = ByteRange{Start: 1, End: -1, Total: -1} // all there is
+	}
+	if r.End < 0 || r.End > o.offset {
+		r.End = o.offset
+	}
+	if !o.reported.add(r.Start-1, r.End) || !o.ended || o.progress.Delivered || !o.reported.covers(o.size) {
+		return
+	}
+	if !o.progress.Sent {
+		// The peer has it all, whatever became of the responses on the way.
+		o.progress.Sent, o.progress.Acknowledged = true, o.size
+		close(o.sent)
+	}
+	o.progress.Delivered = true
+	close(o.delivered)
+	s.settled(o)
+}
+
+// BufferedAmount returns how many octets of messages given to [Session.Send]
+// have not been acknowledged. Octets of a reader whose length is unknown count
+// once they were read.
+func (s *Session) BufferedAmount() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var n int64
+	for _, o := range s.outbox.sent {
+		switch {
+		case o.progress.Sent:
+		case o.size >= 0:
+			n += o.size - o.progress.Acknowledged
+		default:
+			n += o.offset - o.progress.Acknowledged
+		}
+	}
+	return n
+}

@@ -1,0 +1,370 @@
+package msrp
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/webmsrp/webmsrp/msrp/internal/fair"
+)
+
+// A State is the stage a [Session] is in. It only ever grows.
+type State int
+
+const (
+	// StateNew: the peer's path is not known yet.
+	StateNew State = iota
+	// StateConnecting: the first request was not sent and answered, or as the
+	// passive side not received yet.
+	StateConnecting
+	// StateConnected: messages flow.
+	StateConnected
+	// StateClosed: the session is over, [Session.Err] says why.
+	StateClosed
+)
+
+func (s State) String() string {
+	return [...]string{"new", "connecting", "connected", "closed"}[s]
+}
+
+// SessionOptions are this side's terms for a session: what its SDP told the
+// peer. The zero value of each field but URI stands for its default.
+type SessionOptions struct {
+	// URI is the session's own URI, unique and hard to guess: [NewID] makes a
+	// session ID. It is required.
+	URI URI
+	// AcceptTypes are the media types taken from the peer, with * and type/*
+	// as wildcards; others are answered with 415. Default: all.
+	AcceptTypes []string
+	// MaxSize is the largest message taken, in octets; larger ones are answered
+	// with 413. Default: no limit.
+	MaxSize int64
+	// MaxBuffered is how many octets are held that the application has not
+	// read. Beyond it the sender's 200s are held back, which stops it when its
+	// window is used up; after 10 seconds of that it is told 413. Default 256 KiB.
+	MaxBuffered int
+	// StreamAfter is how many octets of a message are collected before
+	// [Session.Receive] returns it. Shorter messages are returned once they are
+	// complete, in the order of their completion. Default 64 KiB.
+	StreamAfter int
+	// StateChanged is called after each change of the state, in order; err is
+	// that of [Session.Err]. It must return quickly.
+	StateChanged func(state State, err error)
+}
+
+// Remote is what a session needs to know of its peer: what the peer's SDP told.
+type Remote struct {
+	// Path is the To-Path of every request: the own relays, then the peer's
+	// path (RFC 4976, section 5.1).
+	Path Path
+	// Conn is the connection to the first hop. nil leaves it open to the peer:
+	// the connection on which its first request arrives is taken.
+	Conn *Conn
+	// Active makes this side send the first request. The passive side sends
+	// nothing before it received one (RFC 4975, section 5.4).
+	Active bool
+	// AcceptTypes are the types the peer takes, with wildcards; sending others
+	// is refused. Default: all.
+	AcceptTypes []string
+	// MaxSize is the largest message the peer takes. Default: no limit.
+	MaxSize int64
+	// ChunkSize is the most octets of body in one SEND. Default 8 KiB, which
+	// every known peer and relay takes.
+	ChunkSize int
+	// Window is how many octets may wait for their 200. Default 1 MiB.
+	Window int
+}
+
+const (
+	defaultMaxBuffered = 256 << 10
+	defaultStreamAfter = 64 << 10
+	defaultChunkSize   = 8 << 10
+	defaultWindow      = 1 << 20
+)
+
+// A Session is one conversation with a peer. Its methods are safe for
+// concurrent use.
+type Session struct {
+	endpoint *Endpoint
+	opts     SessionOptions
+	turn     fair.Flow[*Session] // guarded by the mutex of conn
+	done     chan struct{}       // closed with StateClosed
+
+	mu     sync.Mutex
+	state  State
+	err    error
+	conn   *Conn
+	remote Remote
+	open   bool // requests may be sent
+	heard  bool // a request of the peer arrived
+
+	callbacks []func() // to be called by whoever unlocks
+	calling   bool
+
+	outbox
+	inbox
+}
+
+func newSession(e *Endpoint, opts SessionOptions) *Session {
+	if opts.MaxBuffered == 0 {
+		opts.MaxBuffered = defaultMaxBuffered
+	}
+	if opts.StreamAfter == 0 {
+		opts.StreamAfter = defaultStreamAfter
+	}
+	s := &Session{endpoint: e, opts: opts, done: make(chan struct{})}
+	s.turn.Value = s
+	s.outbox.sent = make(map[string]*Outgoing)
+	s.inbox.partial = make(map[string]*Incoming)
+	s.inbox.arrived = make(chan struct{})
+	s.inbox.room = sync.NewCond(&s.mu)
+	return s
+}
+
+// URI returns the session's own URI.
+func (s *Session) URI() URI { return s.opts.URI }
+
+// State returns the current state.
+func (s *Session) State() State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state
+}
+
+// Done returns a channel that is closed when the session is over.
+func (s *Session) Done() <-chan struct{} { return s.done }
+
+// Err returns nil until the session is over and then why: [ErrSessionClosed],
+// a *[StatusError] of the peer or a relay (481 where it no longer knows the
+// session), or what ended the connection.
+func (s *Session) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// Start begins the exchange with the peer, once its SDP is known. As the
+// active side it sends the first request, which has no body.
+func (s *Session) Start(r Remote) error {
+	if len(r.Path) == 0 {
+		return errors.New("msrp: the session's peer has no path")
+	}
+	if r.Active && r.Conn == nil {
+		return errors.New("msrp: the active side needs a connection")
+	}
+	if r.ChunkSize <= 0 {
+		r.ChunkSize = defaultChunkSize
+	}
+	if r.Window <= 0 {
+		r.Window = defaultWindow
+	}
+	s.mu.Lock()
+	defer s.unlock()
+	if s.err != nil {
+		return s.err
+	}
+	if len(s.remote.Path) > 0 {
+		return errors.New("msrp: the session was started already")
+	}
+	if s.conn == nil && r.Conn != nil {
+		if err := r.Conn.bind(s); err != nil {
+			return err
+		}
+		s.conn = r.Conn
+	}
+	s.remote = r
+	if s.state == StateNew {
+		s.setState(StateConnecting)
+	}
+	if r.Active {
+		s.open = true
+		s.conn.request(s.bodiless(), func(u *Unit, err error) { s.greeted(u, err) })
+	} else if s.heard {
+		s.open = true
+		s.setState(StateConnected)
+	}
+	if s.open && !s.messages.Empty() {
+		s.conn.ready(s)
+	}
+	return nil
+}
+
+// bodiless returns a SEND without a body, as it starts a session and keeps one
+// alive (RFC 4975, sections 5.4 and 7.1).
+func (s *Session) bodiless() *Unit {
+	return &Unit{
+		TransactionID: NewTransactionID(), Method: MethodSend,
+		To: s.remote.Path, From: Path{s.opts.URI},
+		Header: Header{{"Message-ID", NewID()}, {"Byte-Range", "1-0/0"}},
+	}
+}
+
+// greeted takes the answer to the first request of the active side.
+func (s *Session) greeted(u *Unit, err error) {
+	if err == nil {
+		err = failureOf(u)
+	}
+	if err != nil {
+		s.end(err)
+		return
+	}
+	s.mu.Lock()
+	defer s.unlock()
+	if s.state == StateConnecting {
+		s.setState(StateConnected)
+	}
+}
+
+// failureOf returns nil for a response of 2xx and else its *StatusError.
+// Codes outside the registry count by their first digit.
+func failureOf(u *Unit) error {
+	if u.Code/100 == 2 {
+		return nil
+	}
+	return &StatusError{Code: u.Code, Comment: u.Comment}
+}
+
+// Probe sends a SEND without a body and waits until the next hop answers: a
+// keep-alive that shows whether the connection and the session still stand.
+func (s *Session) Probe(ctx context.Context) error {
+	s.mu.Lock()
+	conn, open, err := s.conn, s.open, s.err
+	var u *Unit
+	if open {
+		u = s.bodiless()
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if !open {
+		return errors.New("msrp: the session is not connected")
+	}
+	u, err = conn.roundTrip(ctx, u)
+	if err != nil {
+		return err
+	}
+	return failureOf(u)
+}
+
+// arrivedOn takes the connection on which a request for s came, and returns
+// the code that refuses it, or 200 (RFC 4975, section 5.4).
+func (s *Session) arrivedOn(c *Conn) int {
+	s.mu.Lock()
+	defer s.unlock()
+	switch {
+	case s.err != nil:
+		return StatusNoSession
+	case s.conn == nil:
+		if c.bind(s) != nil {
+			return StatusNoSession
+		}
+		s.conn = c
+	case s.conn != c:
+		return StatusSessionInUse
+	}
+	if s.heard {
+		return StatusOK
+	}
+	s.heard = true
+	if len(s.remote.Path) > 0 && !s.open {
+		s.open = true
+		s.setState(StateConnected)
+		if !s.messages.Empty() {
+			s.conn.ready(s)
+		}
+	}
+	return StatusOK
+}
+
+// Close ends the session on this side. MSRP does not tell the peer, signalling
+// does; its later requests are answered with 481. What was not delivered fails
+// with [ErrSessionClosed], and messages that have arrived can still be
+// received. The connection stays. Close is idempotent.
+func (s *Session) Close() error {
+	s.end(ErrSessionClosed)
+	return nil
+}
+
+// end is the one place where a session ends.
+func (s *Session) end(err error) {
+	s.mu.Lock()
+	if s.err != nil {
+		s.mu.Unlock()
+		return
+	}
+	s.err = err
+	s.setState(StateClosed)
+	conn := s.conn
+	s.outbox.fail(err)
+	s.inbox.fail(err)
+	close(s.done)
+	s.endpoint.remove(s)
+	s.unlock()
+	if conn != nil {
+		conn.unbind(s)
+	}
+}
+
+// setState enters a state; s.mu is held.
+func (s *Session) setState(state State) {
+	s.state = state
+	if f, err := s.opts.StateChanged, s.err; f != nil {
+		s.later(func() { f(state, err) })
+	}
+}
+
+// later keeps a callback for when s.mu is unlocked: callbacks run in order,
+// one at a time, and without locks.
+func (s *Session) later(f func()) { s.callbacks = append(s.callbacks, f) }
+
+// unlock unlocks s.mu and runs the callbacks, unless someone is at it.
+func (s *Session) unlock() {
+	if s.calling {
+		s.mu.Unlock()
+		return
+	}
+	for len(s.callbacks) > 0 {
+		run := s.callbacks
+		s.callbacks = nil
+		s.calling = true
+		s.mu.Unlock()
+		for _, f := range run {
+			f()
+		}
+		s.mu.Lock()
+		s.calling = false
+	}
+	s.mu.Unlock()
+}
+
+// accepts reports whether a list of media types with wildcards holds the type
+// of a Content-Type value, whose parameters do not count (RFC 4975, section
+// 8.6).
+func accepts(list []string, contentType string) bool {
+	if len(list) == 0 {
+		return true
+	}
+	mediaType := mediaTypeOf(contentType)
+	top, _, _ := strings.Cut(mediaType, "/")
+	for _, entry := range list {
+		switch entry = mediaTypeOf(entry); {
+		case entry == "*", strings.EqualFold(entry, mediaType):
+			return true
+		case strings.HasSuffix(entry, "/*") && strings.EqualFold(entry[:len(entry)-2], top):
+			return true
+		}
+	}
+	return false
+}
+
+func mediaTypeOf(contentType string) string {
+	mediaType, _, _ := strings.Cut(contentType, ";")
+	return trimBlanks(mediaType)
+}
+
+// stallTimeout is how long the 200s of a sender are held back. Together with a
+// relay that does the same it stays below the sender's 30 seconds.
+const stallTimeout = 10 * time.Second

@@ -1,0 +1,71 @@
+package msrp
+
+import "time"
+
+// A TraceEvent is one request or response that was received or sent.
+type TraceEvent struct {
+	Time     time.Time
+	Outgoing bool
+	// Unit is the request or response; Body holds the first 64 KiB of its body,
+	// nil where it has none, and Size the whole length in octets. All may be
+	// kept.
+	Unit *Unit
+	Body []byte
+	Size int64
+}
+
+const maxTracedBody = 64 << 10
+
+// trace tells of a unit that is about to be sent.
+func (c *Conn) trace(wire []byte) {
+	if c.endpoint.opts.Trace == nil {
+		return
+	}
+	var r Reader
+	u, err := r.Parse(wire)
+	if err != nil {
+		return
+	}
+	t := &unitTrace{event: TraceEvent{Time: time.Now(), Outgoing: true, Unit: u}, report: c.endpoint.opts.Trace}
+	t.watch()
+	t.finish()
+}
+
+// traceIncoming watches the body of u until finish tells of the whole.
+func (c *Conn) traceIncoming(u *Unit) *unitTrace {
+	if c.endpoint.opts.Trace == nil {
+		return nil
+	}
+	t := &unitTrace{event: TraceEvent{Time: time.Now(), Unit: u}, report: c.endpoint.opts.Trace}
+	t.watch()
+	return t
+}
+
+type unitTrace struct {
+	event  TraceEvent
+	report func(TraceEvent)
+}
+
+func (t *unitTrace) watch() {
+	if body := t.event.Unit.Body; body != nil {
+		t.event.Body = []byte{}
+		body.tap = func(piece []byte) {
+			t.event.Size += int64(len(piece))
+			room := maxTracedBody - len(t.event.Body)
+			t.event.Body = append(t.event.Body, piece[:min(room, len(piece))]...)
+		}
+	}
+}
+
+func (t *unitTrace) finish() error {
+	if t == nil {
+		return nil
+	}
+	if body := t.event.Unit.Body; body != nil {
+		if err := body.drain(); err != nil {
+			return err
+		}
+	}
+	t.report(t.event)
+	return nil
+}
