@@ -3,7 +3,6 @@ package msrp
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"time"
 
@@ -338,31 +337,6 @@ func (s *Session) unlock() {
 		s.calling = false
 	}
 	s.mu.Unlock()
-}
-
-// accepts reports whether a list of media types with wildcards holds the type
-// of a Content-Type value, whose parameters do not count (RFC 4975, section
-// 8.6).
-func accepts(list []string, contentType string) bool {
-	if len(list) == 0 {
-		return true
-	}
-	mediaType := mediaTypeOf(contentType)
-	top, _, _ := strings.Cut(mediaType, "/")
-	for _, entry := range list {
-		switch entry = mediaTypeOf(entry); {
-		case entry == "*", strings.EqualFold(entry, mediaType):
-			return true
-		case strings.HasSuffix(entry, "/*") && strings.EqualFold(entry[:len(entry)-2], top):
-			return true
-		}
-	}
-	return false
-}
-
-func mediaTypeOf(contentType string) string {
-	mediaType, _, _ := strings.Cut(contentType, ";")
-	return trimBlanks(mediaType)
 }
 
 // stallTimeout is how long the 200s of a sender are held back. Together with a

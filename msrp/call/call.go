@@ -1,0 +1,265 @@
+// Package call sets up an MSRP session by the offer/answer exchange of SDP, for
+// hosts that leave the transport of the descriptions to others.
+//
+// One side makes a [Call], sends what [Call.Offer] returns to the other, and
+// gives the answer to [Call.Accept]. The other gives the offer to
+// [Call.Answer] and sends back what that returns.
+package call
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+
+	"github.com/webmsrp/webmsrp/msrp"
+	"github.com/webmsrp/webmsrp/msrp/sdp"
+)
+
+// A Place is where peers reach a session, and how it reaches them.
+type Place struct {
+	// URI is the session's own URI.
+	URI msrp.URI
+	// Path is what SDP tells the peer.
+	Path msrp.Path
+	// UsePath goes in front of the peer's path: the own relays.
+	UsePath msrp.Path
+	// Conn is the connection to the own relay, nil without one.
+	Conn *msrp.Conn
+	// Dial connects to a peer that this side is to reach without a relay. It
+	// is nil with one.
+	Dial func(ctx context.Context, peer sdp.Stream) (*msrp.Conn, error)
+	// Setup is which roles this side can take: active where nobody can connect
+	// to it.
+	Setup sdp.Setup
+	// ChunkSize is the most octets of body in one SEND, 0 for the default.
+	ChunkSize int
+	// Fingerprint is that of the certificate peers meet at Path, or "".
+	Fingerprint string
+}
+
+// A Host provides places; secure asks for one that is reached over TLS.
+type Host interface {
+	Place(ctx context.Context, secure bool) (*Place, error)
+}
+
+// Options are the terms of a call.
+type Options struct {
+	Endpoint *msrp.Endpoint
+	Host     Host
+	// Secure asks for TLS in an offer; an answer follows the offer.
+	Secure bool
+	// Username stands in the o= line. Default "-".
+	Username string
+	// Session are the terms of the session; its URI comes from the Place.
+	// AcceptTypes defaults to all types.
+	Session msrp.SessionOptions
+	// AcceptWrappedTypes are taken inside containers only.
+	AcceptWrappedTypes []string
+}
+
+// A Call is one session and the exchange that sets it up. Its methods are safe
+// for concurrent use.
+type Call struct {
+	opts Options
+	id   uint64 // of the o= line
+
+	mu      sync.Mutex
+	place   *Place
+	session *msrp.Session
+	offered sdp.Setup // what this side offered, "" before
+}
+
+// New returns a call that has not begun.
+func New(opts Options) *Call {
+	if len(opts.Session.AcceptTypes) == 0 {
+		opts.Session.AcceptTypes = []string{"*"}
+	}
+	return &Call{opts: opts, id: rand.Uint64() >> 1}
+}
+
+// Session returns the session, nil before Offer or Answer.
+func (c *Call) Session() *msrp.Session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.session
+}
+
+// Offer takes a place and returns the offer.
+func (c *Call) Offer(ctx context.Context) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.place != nil {
+		return "", errors.New("call: an offer or answer was made already")
+	}
+	if err := c.settle(ctx, c.opts.Secure); err != nil {
+		return "", err
+	}
+	own := c.stream()
+	if own.Setup == sdp.Passive {
+		own.Setup = sdp.ActPass // offers must not be passive (RFC 6135, section 4.2)
+	}
+	c.offered = own.Setup
+	return sdp.Offer(c.opts.Username, c.id, own).String(), nil
+}
+
+// Accept takes the answer to the offer and starts the session.
+func (c *Call) Accept(ctx context.Context, answer string) error {
+	d, err := sdp.Parse(answer)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.offered == "" {
+		return errors.New("call: an answer without an offer")
+	}
+	agreed, err := sdp.Accepted(c.offered, d)
+	if err != nil {
+		return err
+	}
+	return c.start(ctx, agreed)
+}
+
+// Answer takes an offer, starts the session and returns the answer. Where the
+// offer cannot be accepted, the error says why and the call is over.
+func (c *Call) Answer(ctx context.Context, offer string) (string, error) {
+	d, err := sdp.Parse(offer)
+	if err != nil {
+		return "", err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.place != nil {
+		return "", errors.New("call: an offer or answer was made already")
+	}
+	if err := c.settle(ctx, wantsSecure(d)); err != nil {
+		return "", err
+	}
+	answer, agreed, err := sdp.Answer(c.opts.Username, c.id, d, c.stream())
+	if err == nil {
+		err = c.start(ctx, agreed)
+	}
+	if err != nil {
+		c.session.Close()
+		return "", err
+	}
+	return answer.String(), nil
+}
+
+// wantsSecure tells whether the first stream that could be taken runs over TLS.
+func wantsSecure(offer *sdp.Description) bool {
+	for i := range offer.Media {
+		if s, err := offer.Media[i].Stream(); err == nil {
+			return s.Secure()
+		}
+	}
+	return false
+}
+
+// settle takes a place and makes the session; c.mu is held.
+func (c *Call) settle(ctx context.Context, secure bool) error {
+	place, err := c.opts.Host.Place(ctx, secure)
+	if err != nil {
+		return err
+	}
+	opts := c.opts.Session
+	opts.URI = place.URI
+	session, err := c.opts.Endpoint.NewSession(opts)
+	if err != nil {
+		return err
+	}
+	c.place, c.session = place, session
+	return nil
+}
+
+func (c *Call) stream() sdp.Stream {
+	s := sdp.Stream{
+		Path:               c.place.Path,
+		AcceptTypes:        c.opts.Session.AcceptTypes,
+		AcceptWrappedTypes: c.opts.AcceptWrappedTypes,
+		MaxSize:            c.opts.Session.MaxSize,
+		Setup:              c.place.Setup,
+	}
+	if c.place.Fingerprint != "" && s.Secure() {
+		s.Fingerprints = []string{c.place.Fingerprint}
+	}
+	return s
+}
+
+func (c *Call) start(ctx context.Context, agreed sdp.Agreement) error {
+	r := msrp.Remote{
+		Path:        c.place.UsePath.Join(agreed.Peer.Path...),
+		Conn:        c.place.Conn,
+		Active:      agreed.Active,
+		AcceptTypes: agreed.Peer.AcceptTypes,
+		MaxSize:     agreed.Peer.MaxSize,
+		ChunkSize:   c.place.ChunkSize,
+	}
+	if r.Active && r.Conn == nil {
+		conn, err := c.place.Dial(ctx, agreed.Peer)
+		if err != nil {
+			return err
+		}
+		r.Conn = conn
+	}
+	return c.session.Start(r)
+}
+
+// Close ends the session, if there is one.
+func (c *Call) Close() error {
+	if s := c.Session(); s != nil {
+		return s.Close()
+	}
+	return nil
+}
+
+// A RelayHost takes its places at a relay, each with an AUTH of its own (RFC
+// 4976, section 5.1).
+type RelayHost struct {
+	// Conn leads to the relay.
+	Conn *msrp.Conn
+	// Relay returns the URI of the relay for AUTH, of which the scheme says
+	// what is asked for.
+	Relay func(secure bool) (msrp.URI, error)
+	// Credentials returns username and password; it may be nil.
+	Credentials func(ctx context.Context) (username, password string, err error)
+	// Transport is that of the own URIs: "ws" behind a WebSocket, else "tcp".
+	Transport string
+	// NoDirect keeps from asking for direct mode.
+	NoDirect bool
+
+	host struct {
+		once sync.Once
+		name string
+	}
+}
+
+// Place implements [Host].
+func (h *RelayHost) Place(ctx context.Context, secure bool) (*Place, error) {
+	relay, err := h.Relay(secure)
+	if err != nil {
+		return nil, err
+	}
+	// Nobody dials the own URI: a name that cannot exist says so (RFC 7977,
+	// appendix A).
+	h.host.once.Do(func() { h.host.name = msrp.NewID() + ".invalid" })
+	uri, err := msrp.MakeURI(secure, h.host.name, msrp.DefaultPort, msrp.NewID(), h.Transport)
+	if err != nil {
+		return nil, err
+	}
+	auth := msrp.Auth{Relay: msrp.Path{relay}, URI: uri, Direct: !h.NoDirect}
+	if h.Credentials != nil {
+		if auth.Username, auth.Password, err = h.Credentials(ctx); err != nil {
+			return nil, err
+		}
+	}
+	grant, err := h.Conn.Authenticate(ctx, auth)
+	if err != nil {
+		return nil, err
+	}
+	return &Place{
+		URI: uri, Path: grant.PathFor(uri), UsePath: grant.UsePath, Conn: h.Conn,
+		Setup: sdp.ActPass, ChunkSize: grant.ChunkSize, Fingerprint: grant.Fingerprint,
+	}, nil
+}
