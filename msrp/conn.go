@@ -9,7 +9,17 @@ import (
 	"time"
 
 	"github.com/webmsrp/webmsrp/msrp/internal/fair"
+	"github.com/webmsrp/webmsrp/msrp/internal/inflight"
 )
+
+// TransactionTimeout is how long a request waits for its response from its
+// last octet on; then it counts as answered with 408 (RFC 4975, sections 7.1.1
+// and 10.4).
+const TransactionTimeout = 30 * time.Second
+
+// An answer takes the response to a request, or nil and the reason why none
+// will come. It is called once and without locks held.
+type answer func(*Unit, error)
 
 // maxControl is how many octets of responses and reports may wait for the
 // neighbour to read them. Beyond that nothing more is read from it: it would
@@ -33,7 +43,7 @@ type Conn struct {
 	control  unitQueue // goes before the chunks of the sessions
 	turns    fair.Queue[*Session]
 	bound    map[*Session]struct{}
-	inFlight transactionTable
+	inFlight inflight.Table[string, answer]
 	timer    *time.Timer // for the next deadline of inFlight, nil before the first
 
 	// Only readLoop:
@@ -104,7 +114,7 @@ func (c *Conn) fail(err error) {
 		return
 	}
 	c.err = err
-	open := c.inFlight.all()
+	open := c.inFlight.All()
 	sessions := c.bound
 	c.bound = nil
 	if c.timer != nil {
@@ -120,8 +130,8 @@ func (c *Conn) fail(err error) {
 	} else {
 		c.t.Close(nil)
 	}
-	for _, tx := range open {
-		tx.done(nil, err)
+	for _, done := range open {
+		done(nil, err)
 	}
 	for s := range sessions {
 		s.end(err)
@@ -157,12 +167,12 @@ func (c *Conn) send(u *Unit) {
 }
 
 // request queues a request and calls done with its response.
-func (c *Conn) request(u *Unit, done func(*Unit, error)) {
+func (c *Conn) request(u *Unit, done answer) {
 	c.mu.Lock()
 	err := c.err
 	if err == nil {
 		c.control.add(u, nil)
-		c.expect(&transaction{id: u.TransactionID, done: done})
+		c.expect(u.TransactionID, done)
 	}
 	c.mu.Unlock()
 	if err != nil {
@@ -177,18 +187,18 @@ func (c *Conn) roundTrip(ctx context.Context, u *Unit) (*Unit, error) {
 	if err := u.Check(); err != nil {
 		return nil, err
 	}
-	type answer struct {
+	type result struct {
 		u   *Unit
 		err error
 	}
-	ch := make(chan answer, 1)
-	c.request(u, func(u *Unit, err error) { ch <- answer{u, err} })
+	ch := make(chan result, 1)
+	c.request(u, func(u *Unit, err error) { ch <- result{u, err} })
 	select {
-	case a := <-ch:
-		return a.u, a.err
+	case r := <-ch:
+		return r.u, r.err
 	case <-ctx.Done():
 		c.mu.Lock()
-		c.inFlight.take(u.TransactionID)
+		c.inFlight.Take(u.TransactionID)
 		c.mu.Unlock()
 		return nil, context.Cause(ctx)
 	}
@@ -210,12 +220,11 @@ func (c *Conn) kick() {
 }
 
 // expect starts a transaction; c.mu is held.
-func (c *Conn) expect(tx *transaction) {
-	tx.deadline = time.Now().Add(TransactionTimeout)
-	c.inFlight.add(tx)
+func (c *Conn) expect(transactionID string, done answer) {
+	c.inFlight.Add(transactionID, done, time.Now().Add(TransactionTimeout))
 	if c.timer == nil {
 		c.timer = time.AfterFunc(TransactionTimeout, c.expire)
-	} else if len(c.inFlight.byID) == 1 {
+	} else if c.inFlight.Len() == 1 {
 		c.timer.Reset(TransactionTimeout)
 	}
 }
@@ -224,13 +233,13 @@ func (c *Conn) expect(tx *transaction) {
 func (c *Conn) expire() {
 	c.mu.Lock()
 	now := time.Now()
-	late := c.inFlight.expired(now)
-	if next := c.inFlight.next(); !next.IsZero() && c.err == nil {
+	late := c.inFlight.Expired(now)
+	if next := c.inFlight.Next(); !next.IsZero() && c.err == nil {
 		c.timer.Reset(next.Sub(now))
 	}
 	c.mu.Unlock()
-	for _, tx := range late {
-		tx.done(nil, &StatusError{Code: StatusTimeout, Local: true})
+	for _, done := range late {
+		done(nil, &StatusError{Code: StatusTimeout, Local: true})
 	}
 }
 
@@ -273,21 +282,24 @@ func (c *Conn) writeLoop() {
 		if turn == nil {
 			continue
 		}
-		var tx *transaction
-		chunk, tx = turn.Value.nextChunk(chunk[:0])
+		var transactionID string
+		var done answer
+		chunk, transactionID, done = turn.Value.nextChunk(chunk[:0])
 		if len(chunk) == 0 {
 			continue
 		}
 		c.mu.Lock()
 		turn.Charge(len(chunk))
 		c.turns.Ready(turn) // nextChunk returns nothing once there is no more
-		if tx != nil && c.err == nil {
-			c.expect(tx)
-			tx = nil
+		err := c.err
+		if done != nil && err == nil {
+			c.expect(transactionID, done)
 		}
 		c.mu.Unlock()
-		if tx != nil {
-			tx.done(nil, c.Err())
+		if err != nil {
+			if done != nil {
+				done(nil, err)
+			}
 			return
 		}
 		c.trace(chunk)
@@ -362,10 +374,10 @@ func (c *Conn) handleResponse(u *Unit) {
 		return // RFC 4976, section 6.4.3: an unreadable response is dropped
 	}
 	c.mu.Lock()
-	tx := c.inFlight.take(u.TransactionID)
+	done, ok := c.inFlight.Take(u.TransactionID)
 	c.mu.Unlock()
-	if tx != nil {
-		tx.done(u, nil)
+	if ok {
+		done(u, nil)
 	}
 }
 

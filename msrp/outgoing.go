@@ -262,13 +262,14 @@ func (s *Session) enqueue(o *Outgoing) {
 	}
 }
 
-// nextChunk appends the next chunk of the session to buf, with its transaction
-// if a response is owed. It returns nothing where there is nothing to send.
-func (s *Session) nextChunk(buf []byte) (chunk []byte, tx *transaction) {
+// nextChunk appends the next chunk of the session to buf, and returns its
+// transaction ID with what takes the response if one is owed. It returns
+// nothing where there is nothing to send.
+func (s *Session) nextChunk(buf []byte) (chunk []byte, transactionID string, done answer) {
 	s.mu.Lock()
 	defer s.unlock()
 	if s.err != nil || !s.open {
-		return nil, nil
+		return nil, "", nil
 	}
 	var parked []*fair.Flow[*Outgoing] // those that the window holds up
 	for chunk == nil {
@@ -288,7 +289,7 @@ func (s *Session) nextChunk(buf []byte) (chunk []byte, tx *transaction) {
 			parked = append(parked, turn)
 			continue
 		}
-		chunk, tx = o.appendChunk(buf, n, last)
+		chunk, transactionID, done = o.appendChunk(buf, n, last)
 		turn.Charge(n)
 		if !o.ended && o.source.waiting() {
 			s.messages.Ready(turn)
@@ -298,7 +299,7 @@ func (s *Session) nextChunk(buf []byte) (chunk []byte, tx *transaction) {
 		s.messages.Ready(turn)
 	}
 	s.blocked = chunk == nil && len(parked) > 0
-	return chunk, tx
+	return chunk, transactionID, done
 }
 
 // fits reports whether the window leaves room for n more octets. What a person
@@ -309,7 +310,7 @@ func (s *Session) fits(o *Outgoing, n int) bool {
 }
 
 // appendChunk appends the chunk of the next n octets; s.mu is held.
-func (o *Outgoing) appendChunk(buf []byte, n int, last bool) ([]byte, *transaction) {
+func (o *Outgoing) appendChunk(buf []byte, n int, last bool) ([]byte, string, answer) {
 	s, m := o.session, &o.message
 	flag := FlagInterrupted
 	switch {
@@ -363,11 +364,11 @@ func (o *Outgoing) appendChunk(buf []byte, n int, last bool) ([]byte, *transacti
 	o.ended = o.ended || last
 	if !m.FailureReport.WantsOK() {
 		s.answered(o, n, nil)
-		return buf, nil
+		return buf, "", nil
 	}
 	o.unanswered++
 	s.outbox.unanswered += int64(n)
-	return buf, &transaction{id: u.TransactionID, done: func(u *Unit, err error) {
+	return buf, u.TransactionID, func(u *Unit, err error) {
 		if err == nil {
 			err = failureOf(u)
 		}
@@ -382,7 +383,7 @@ func (o *Outgoing) appendChunk(buf []byte, n int, last bool) ([]byte, *transacti
 				s.conn.ready(s)
 			}
 		}
-	}}
+	}
 }
 
 // answered takes the outcome of a chunk of n octets; s.mu is held.

@@ -1,0 +1,90 @@
+// Package inflight keeps the requests that wait for their responses. All of a
+// table wait equally long, so the order of their start is that of their
+// deadlines and one timer serves them all.
+package inflight
+
+import "time"
+
+// A Table holds what waits under keys of type K. Its zero value is empty. It is
+// not safe for concurrent use.
+type Table[K comparable, V any] struct {
+	entries map[K]entry[V]
+	queue   []start[K] // by deadline; some are answered already
+	head    int        // of queue
+	serial  uint64
+}
+
+type entry[V any] struct {
+	value  V
+	serial uint64
+}
+
+type start[K comparable] struct {
+	key      K
+	serial   uint64
+	deadline time.Time
+}
+
+// Add enters a value whose deadline is not before that of any other.
+func (t *Table[K, V]) Add(key K, value V, deadline time.Time) {
+	if t.entries == nil {
+		t.entries = make(map[K]entry[V])
+	}
+	t.serial++
+	t.entries[key] = entry[V]{value, t.serial}
+	if t.head > len(t.queue)/2 {
+		t.queue = t.queue[:copy(t.queue, t.queue[t.head:])]
+		t.head = 0
+	}
+	t.queue = append(t.queue, start[K]{key, t.serial, deadline})
+}
+
+// Take removes and returns the value under key.
+func (t *Table[K, V]) Take(key K) (V, bool) {
+	e, ok := t.entries[key]
+	delete(t.entries, key)
+	t.trim()
+	return e.value, ok
+}
+
+// trim steps over the answered at the head of the queue.
+func (t *Table[K, V]) trim() {
+	for ; t.head < len(t.queue); t.head++ {
+		first := t.queue[t.head]
+		if e, ok := t.entries[first.key]; ok && e.serial == first.serial {
+			return
+		}
+	}
+	t.queue, t.head = t.queue[:0], 0
+}
+
+// Len returns how many values wait.
+func (t *Table[K, V]) Len() int { return len(t.entries) }
+
+// Next returns the earliest deadline, or the zero time of an empty table.
+func (t *Table[K, V]) Next() time.Time {
+	if t.head == len(t.queue) {
+		return time.Time{}
+	}
+	return t.queue[t.head].deadline
+}
+
+// Expired removes and returns the values whose deadline is not after now.
+func (t *Table[K, V]) Expired(now time.Time) []V {
+	var late []V
+	for t.head < len(t.queue) && !t.queue[t.head].deadline.After(now) {
+		value, _ := t.Take(t.queue[t.head].key)
+		late = append(late, value)
+	}
+	return late
+}
+
+// All removes and returns every value, in order.
+func (t *Table[K, V]) All() []V {
+	var all []V
+	for t.head < len(t.queue) {
+		value, _ := t.Take(t.queue[t.head].key)
+		all = append(all, value)
+	}
+	return all
+}

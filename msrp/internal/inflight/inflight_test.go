@@ -1,0 +1,47 @@
+package inflight
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestTable(t *testing.T) {
+	now := time.Now()
+	at := func(s int) time.Time { return now.Add(time.Duration(s) * time.Second) }
+	var table Table[string, int]
+	assert.True(t, table.Next().IsZero())
+	for i, key := range []string{"a", "b", "c", "d"} {
+		table.Add(key, i, at(i))
+	}
+	assert.Equal(t, at(0), table.Next())
+	value, ok := table.Take("b")
+	assert.True(t, ok)
+	assert.Equal(t, 1, value)
+	_, ok = table.Take("b")
+	assert.False(t, ok)
+	table.Take("a")
+	assert.Equal(t, at(2), table.Next(), "answered ones do not hold up the timer")
+	assert.Empty(t, table.Expired(at(1)))
+	assert.Equal(t, []int{2}, table.Expired(at(2)))
+	table.Add("a", 9, at(9)) // a key may come back
+	assert.Equal(t, []int{3, 9}, table.All())
+	assert.Zero(t, table.Len())
+	assert.True(t, table.Next().IsZero())
+}
+
+func TestTableStaysSmall(t *testing.T) {
+	var table Table[int, int]
+	table.Add(-1, 0, time.Time{}) // the oldest never answers
+	for i := range 100_000 {
+		table.Add(i, i, time.Time{})
+		table.Take(i)
+	}
+	table.Take(-1)
+	for i := range 1000 {
+		table.Add(i, i, time.Time{})
+		table.Take(i)
+	}
+	assert.Less(t, len(table.queue), 10)
+}

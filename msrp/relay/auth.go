@@ -1,0 +1,140 @@
+package relay
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/webmsrp/webmsrp/msrp"
+	"github.com/webmsrp/webmsrp/msrp/digest"
+)
+
+// dialTimeout bounds how long connecting to a next hop takes.
+const dialTimeout = 10 * time.Second
+
+// errAuth ends a connection that cannot prove who it is.
+var errAuth = errors.New("relay: AUTH failed too often")
+
+// handleAuth answers an AUTH whose target is this relay (RFC 4976, section
+// 6.3).
+func (l *Link) handleAuth(u *msrp.Unit) error {
+	r, target := l.relay, u.To[0]
+	switch {
+	case !r.isSelf(target) && !(l.info.WebSocket && strings.EqualFold(target.Host(), l.info.Host)) && target.SessionID() == "":
+		return errForeign
+	case target.SessionID() != "":
+		return l.reject(u, msrp.StatusNoSession)
+	case !l.info.Secure && !r.config.PlainAuth:
+		l.respond(u, msrp.StatusForbidden)
+		l.finish()
+		return nil
+	case !target.Secure() && !r.config.PlainPeers, r.port(target.Secure()) == 0:
+		return l.reject(u, msrp.StatusForbidden)
+	}
+
+	authorization, given := u.Header.Lookup("Authorization")
+	if !given {
+		l.challenge(u, false)
+		return nil
+	}
+	answer, err := digest.ParseCredentials(authorization)
+	if err != nil {
+		return l.authFailed(u, "", err.Error())
+	}
+	ha1, user, known := r.config.Users.HA1(answer.Algorithm, answer.Username, r.config.Realm)
+	good := answer.Verify(ha1, msrp.MethodAuth, u.To.Last().String())
+	if !known || !good || answer.Realm != r.config.Realm {
+		return l.authFailed(u, answer.Username, "wrong username or password")
+	}
+	if !r.nonces.use(answer.Nonce, answer.NC) {
+		l.challenge(u, true) // right password, worn out nonce
+		return nil
+	}
+
+	expires, bound := r.expires(u)
+	if bound.Name != "" {
+		l.respond(u, msrp.StatusOutOfBounds, bound)
+		return nil
+	}
+	direct := l.info.WebSocket && len(u.From) == 1 && hasWord(u.Header.Get("Relay-Features"), "direct")
+	t, err := r.grant(l, u.From[0], user, target.Secure(), direct, expires)
+	if err != nil {
+		r.config.Log.Warn("token refused", "user", user, "remote", l.info.Remote, "error", err)
+		return l.reject(u, msrp.StatusForbidden)
+	}
+	l.accept()
+	r.auths.Add(1)
+	r.config.Log.Debug("token granted", "user", user, "remote", l.info.Remote, "direct", direct, "expires", expires)
+	// Those behind a nearer relay reach this one through it: the way they came,
+	// nearest relay first (RFC 4976, section 5.1).
+	usePath := u.From[:len(u.From)-1].Reverse().Join(t.uri)
+	header := msrp.Header{
+		{Name: "Use-Path", Value: usePath.String()},
+		{Name: "Expires", Value: strconv.Itoa(int(expires / time.Second))},
+		{Name: "Authentication-Info", Value: answer.Info(ha1, u.To.Last().String()).String()},
+	}
+	if direct {
+		features := "direct chunk-size=" + strconv.Itoa(r.config.ChunkSize)
+		if r.config.Fingerprint != "" && t.uri.Secure() {
+			features += ` fingerprint="` + r.config.Fingerprint + `"`
+		}
+		header = append(header, msrp.Field{Name: "Relay-Features", Value: features})
+	}
+	l.respond(u, msrp.StatusOK, header...)
+	return nil
+}
+
+// challenge asks for credentials, MD5 last because some clients take the last
+// challenge and others the first they know.
+func (l *Link) challenge(u *msrp.Unit, stale bool) {
+	c := digest.Challenge{
+		Realm: l.relay.config.Realm, Nonce: l.relay.nonces.next(), Opaque: "webmsrp", // msrplib fails without one
+		Stale: stale,
+	}
+	var header msrp.Header
+	for _, c.Algorithm = range []digest.Algorithm{digest.SHA256, digest.MD5} {
+		header = append(header, msrp.Field{Name: "WWW-Authenticate", Value: c.String()})
+	}
+	l.respond(u, msrp.StatusUnauthorized, header...)
+}
+
+// authFailed answers credentials that prove nothing, and ends a connection
+// that keeps guessing (RFC 4976, section 6.3).
+func (l *Link) authFailed(u *msrp.Unit, username, reason string) error {
+	l.relay.authsFailed.Add(1)
+	l.relay.config.Log.Warn("AUTH failed", "username", username, "remote", l.info.Remote, "reason", reason)
+	l.challenge(u, false)
+	if l.auths++; l.auths >= maxAuths {
+		l.finish()
+	}
+	return nil
+}
+
+// expires returns how long a token lives, or the field that says what could be
+// asked for (RFC 4976, section 6.3).
+func (r *Relay) expires(u *msrp.Unit) (time.Duration, msrp.Field) {
+	asked, given := u.Header.Lookup("Expires")
+	if !given {
+		return r.config.DefaultExpires, msrp.Field{}
+	}
+	n, err := strconv.ParseInt(asked, 10, 32)
+	d := time.Duration(n) * time.Second
+	seconds := func(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
+	switch {
+	case d > r.config.MaxExpires || err != nil && !strings.HasPrefix(asked, "-"):
+		return 0, msrp.Field{Name: "Max-Expires", Value: seconds(r.config.MaxExpires)}
+	case d < r.config.MinExpires:
+		return 0, msrp.Field{Name: "Min-Expires", Value: seconds(r.config.MinExpires)}
+	}
+	return d, msrp.Field{}
+}
+
+func hasWord(s, word string) bool {
+	for _, w := range strings.Fields(s) {
+		if strings.EqualFold(w, word) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,346 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strconv"
+
+	"github.com/webmsrp/webmsrp/msrp"
+)
+
+// maxOtherBody is the largest body of a request that is not a SEND (RFC 4975,
+// section 7.1).
+const maxOtherBody = 10240
+
+// errForeign ends a connection that sends what is not addressed to this relay
+// (RFC 4976, section 6.2), errFailures one on which too little succeeds.
+var (
+	errForeign  = errors.New("relay: a request for another relay")
+	errFailures = errors.New("relay: too many requests failed")
+)
+
+// handle takes one unit from the neighbour (RFC 4976, section 6.2).
+func (l *Link) handle(u *msrp.Unit) error {
+	r := l.relay
+	switch {
+	case u.IsResponse():
+		l.handleResponse(u)
+		return nil
+	case u.To == nil:
+		// Nobody to answer. Whoever never made sense is not an MSRP peer.
+		if !l.isAccepted() {
+			return u.Invalid
+		}
+		return nil
+	case u.Invalid != nil:
+		return l.reject(u, msrp.StatusBadRequest)
+	case u.Method == msrp.MethodAuth && len(u.To) == 1 && r.lookup(u.To[0]) == nil:
+		return l.handleAuth(u)
+	}
+	r.requests.Add(1)
+	rt, outcome := r.route(l, u)
+	switch outcome {
+	case forward:
+	case forMe:
+		return l.handleOwn(u, rt)
+	case forAnyone:
+		return errForeign
+	default:
+		return l.reject(u, outcome)
+	}
+	l.accept()
+	switch u.Method {
+	case msrp.MethodSend:
+		return l.forwardSend(u, rt)
+	default:
+		return l.forwardOther(u, rt)
+	}
+}
+
+func (l *Link) isAccepted() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.accepted
+}
+
+func (l *Link) accept() {
+	l.mu.Lock()
+	l.accepted = true
+	l.mu.Unlock()
+}
+
+// reject answers a request that is not forwarded, where an answer is owed, and
+// ends a connection that brings nothing else.
+func (l *Link) reject(u *msrp.Unit, code int) error {
+	l.respond(u, code)
+	l.relay.rejected.Add(1)
+	if l.failures++; l.failures >= maxFailures && !l.isAccepted() {
+		return errFailures
+	}
+	return nil
+}
+
+// respond answers a request: a SEND as its Failure-Report says, a REPORT
+// never, all others always (RFC 4975, section 7.2).
+func (l *Link) respond(u *msrp.Unit, code int, header ...msrp.Field) {
+	to := u.From
+	switch u.Method {
+	case msrp.MethodReport:
+		return
+	case msrp.MethodSend:
+		if f := u.FailureReport(); f == msrp.FailureNo || f == msrp.FailurePartial && code/100 == 2 {
+			return
+		}
+		to = to[:1]
+	}
+	l.send(&msrp.Unit{TransactionID: u.TransactionID, Code: code, To: to, From: u.To[:1], Header: header})
+}
+
+// handleOwn takes a request whose target is the relay itself: its owner asks
+// whether the token still stands.
+func (l *Link) handleOwn(u *msrp.Unit, rt route) error {
+	l.accept()
+	switch {
+	case u.Method == msrp.MethodSend && u.Body == nil:
+		l.respond(u, msrp.StatusOK)
+	case u.Method == msrp.MethodSend && !l.relay.lookup(u.To[0]).isDirect():
+		l.respond(u, msrp.StatusForbidden)
+	default:
+		l.respond(u, msrp.StatusUnknownMethod)
+	}
+	return nil
+}
+
+func (t *token) isDirect() bool { return t != nil && t.direct }
+
+// forwardSend passes a SEND on, in pieces of what the next hop takes, while it
+// arrives (RFC 4976, section 6.4.1).
+func (l *Link) forwardSend(u *msrp.Unit, rt route) error {
+	id, failure := u.MessageID(), u.FailureReport()
+	l.mu.Lock()
+	code, refused := l.refused.codes[id]
+	l.mu.Unlock()
+	if refused {
+		l.respond(u, code)
+		return nil
+	}
+	next, code := l.linkFor(rt)
+	if code != 0 {
+		l.respond(u, code)
+		return nil
+	}
+	p := newPieces(u, rt, next.chunk)
+	for {
+		piece, err := p.next(u)
+		if err != nil {
+			return err // the rest never comes; what was whole is on its way
+		}
+		if !next.room(rt.token(), l) {
+			l.refuse(id, msrp.StatusStopSending)
+			l.respond(u, msrp.StatusStopSending)
+			return nil
+		}
+		var tx *transaction
+		if failure != msrp.FailureNo {
+			tx = &transaction{
+				origin: l, send: true, failure: failure,
+				to: u.From, from: u.To[0], messageID: id, octets: piece.octets,
+			}
+		}
+		if !next.enqueue(rt.token(), frame{piece.wire, piece.id, tx}) {
+			l.respond(u, msrp.StatusTimeout)
+			return nil
+		}
+		l.relay.forwarded.Add(int64(len(piece.wire)))
+		if piece.last {
+			break
+		}
+	}
+	if failure.WantsOK() {
+		next.credit(rt.token(), l, &msrp.Unit{TransactionID: u.TransactionID, Code: msrp.StatusOK, To: u.From[:1], From: u.To[:1]}, id)
+	}
+	return nil
+}
+
+// pieces cuts a SEND for the next hop.
+type pieces struct {
+	head  msrp.Unit // with the paths and fields to send
+	at    int       // of Byte-Range in head.Header, -1 without one
+	start int64     // of the next piece
+	total int64
+	limit int
+	more  []byte // read, but beyond the piece at hand
+	whole bool   // nothing was cut yet
+}
+
+// A piece is one SEND in wire form.
+type piece struct {
+	wire   []byte
+	id     string
+	octets msrp.ByteRange
+	last   bool
+}
+
+func newPieces(u *msrp.Unit, rt route, limit int) *pieces {
+	p := &pieces{
+		head:  msrp.Unit{Method: u.Method, To: rt.to, From: rt.from},
+		at:    -1,
+		start: 1, total: -1, limit: limit, whole: true,
+	}
+	if p.limit <= 0 {
+		p.limit = 64 << 10
+	}
+	if r := u.ByteRange(); !r.IsZero() {
+		p.start, p.total = r.Start, r.Total
+	}
+	for _, f := range u.Header {
+		if f.Name == "Byte-Range" {
+			p.at = len(p.head.Header)
+		}
+		p.head.Header = append(p.head.Header, f)
+	}
+	return p
+}
+
+// next reads the next piece of u's body and makes a SEND of it, with a
+// transaction ID of its own that the body does not hold.
+func (p *pieces) next(u *msrp.Unit) (piece, error) {
+	var body []byte
+	flag := u.Flag
+	if u.Body != nil {
+		body = make([]byte, 0, min(p.limit, 4096))
+		flag = msrp.FlagInterrupted
+		for len(body) <= p.limit {
+			if len(p.more) == 0 {
+				var err error
+				if p.more, err = u.Body.Next(); err == io.EOF {
+					flag = u.Flag
+					break
+				} else if err != nil {
+					return piece{}, err
+				}
+			}
+			n := min(p.limit-len(body), len(p.more))
+			if n == 0 {
+				break // full, and there is more
+			}
+			body = append(body, p.more[:n]...)
+			p.more = p.more[n:]
+		}
+	}
+	out := piece{last: len(p.more) == 0}
+	out.octets = msrp.ByteRange{Start: p.start, End: p.start + int64(len(body)) - 1, Total: p.total}
+	if p.whole = p.whole && out.last; !p.whole {
+		// What is really sent, now that it is more than one (RFC 4976, section
+		// 6.4.1).
+		field := msrp.Field{Name: "Byte-Range", Value: out.octets.String()}
+		if p.at < 0 {
+			p.at = len(p.head.Header)
+			p.head.Header = append(p.head.Header, field)
+		}
+		p.head.Header[p.at] = field
+	}
+	p.head.Flag = flag
+	for {
+		out.id = msrp.NewTransactionID()
+		if !msrp.BodyHolds(body, out.id) {
+			break
+		}
+	}
+	p.head.TransactionID = out.id
+	out.wire = p.head.Append(nil, body)
+	p.start += int64(len(body))
+	return out, nil
+}
+
+// forwardOther passes on a request that is not a SEND (RFC 4976, section
+// 6.4.2). REPORTs have no response, all others do.
+func (l *Link) forwardOther(u *msrp.Unit, rt route) error {
+	var body []byte
+	if u.Body != nil {
+		var err error
+		body, err = io.ReadAll(io.LimitReader(u.Body, maxOtherBody+1))
+		if err != nil {
+			return err
+		}
+		if len(body) > maxOtherBody {
+			return l.reject(u, msrp.StatusBadRequest)
+		}
+	}
+	next, code := l.linkFor(rt)
+	if code != 0 {
+		l.respond(u, code)
+		return nil
+	}
+	out := msrp.Unit{TransactionID: msrp.NewTransactionID(), Method: u.Method, To: rt.to, From: rt.from, Header: u.Header, Flag: u.Flag}
+	var tx *transaction
+	if u.Method != msrp.MethodReport {
+		tx = &transaction{origin: l, id: u.TransactionID, hops: rt.hops, to: u.From, from: u.To[0]}
+	}
+	if !next.sendWire(out.Append(nil, body), out.TransactionID, tx) {
+		l.respond(u, msrp.StatusTimeout)
+	}
+	return nil
+}
+
+// answerLate tells the sender of a request that no response came.
+func (r *Relay) answerLate(tx *transaction) {
+	tx.origin.send(&msrp.Unit{TransactionID: tx.id, Code: msrp.StatusTimeout, To: tx.to, From: msrp.Path{tx.from}})
+}
+
+// linkFor returns the connection for a route, opening one if there is none, or
+// the code that says why not.
+func (l *Link) linkFor(rt route) (*Link, int) {
+	if rt.link != nil {
+		return rt.link, 0
+	}
+	r, t, next := l.relay, rt.token(), rt.to[0]
+	switch {
+	case !next.HasTransport(msrp.TransportTCP), next.Port() == 0, next.Port() == 9:
+		// A WebSocket elsewhere, or a peer that connects to us (RFC 6135,
+		// section 4.2.2) and has not.
+		return nil, msrp.StatusTimeout
+	case !next.Secure() && (!r.config.PlainPeers || len(rt.to) > 1):
+		// Without TLS at most to an endpoint, never to a relay (RFC 4976,
+		// section 9.2).
+		return nil, msrp.StatusForbidden
+	}
+	hop, err := r.newLink(nil, LinkInfo{Remote: next.HostPort(), Secure: next.Secure()}, t)
+	if err != nil {
+		return nil, msrp.StatusTimeout
+	}
+	hop.chunk = r.config.PeerChunk(next)
+	if !t.keep(next, hop) {
+		hop.close(msrp.ErrConnClosed)
+		return nil, msrp.StatusNoSession
+	}
+	go hop.dial(Hop{URI: next, User: t.user})
+	return hop, 0
+}
+
+// dial connects a link whose queues are filling already, and serves it.
+func (l *Link) dial(to Hop) {
+	r := l.relay
+	r.dials.Add(1)
+	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
+	defer cancel()
+	t, err := r.config.Dial(ctx, to)
+	if err != nil {
+		r.dialsFailed.Add(1)
+		r.config.Log.Info("cannot reach next hop", "host", to.URI.Host(), "port", strconv.Itoa(to.URI.Port()), "user", to.User, "error", err)
+		l.close(err)
+		return
+	}
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		t.Close(nil)
+		return
+	}
+	l.t = t
+	l.accepted = true // its requests have no deadline: the relay wanted it
+	l.startWriting()
+	l.mu.Unlock()
+	l.read()
+}

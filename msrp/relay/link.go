@@ -1,0 +1,535 @@
+package relay
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/webmsrp/webmsrp/msrp"
+	"github.com/webmsrp/webmsrp/msrp/internal/fair"
+	"github.com/webmsrp/webmsrp/msrp/internal/inflight"
+)
+
+const (
+	// firstRequest is how long a connection may stay without a request that
+	// succeeds (RFC 4976, section 6.1).
+	firstRequest = 30 * time.Second
+	// maxFailures is how many requests may fail on a connection of which none
+	// has succeeded, and how many AUTHs on any (RFC 4976, sections 6.1 and 6.3).
+	maxFailures = 10
+	maxAuths    = 3
+
+	// maxControl is how many octets of responses and reports may wait for a
+	// neighbour to read them. Beyond it reports are dropped, and nothing more
+	// is read from that neighbour.
+	maxControl = 1 << 20
+	// maxQueued is how many octets of one session may wait for a connection
+	// before the 200s of its sender are held back, for at most stallTimeout:
+	// the 200 is the sender's credit.
+	maxQueued    = 256 << 10
+	stallTimeout = 10 * time.Second
+	// overrun is what a sender may have under way when its 200s are held back.
+	// Whoever sends more ignores them.
+	overrun = 1 << 20
+)
+
+// LinkInfo tells a relay what lies at the other end of a transport.
+type LinkInfo struct {
+	// Remote is the address, for logs.
+	Remote string
+	// WebSocket marks a client of RFC 7977: it speaks through tokens of its
+	// own only, and gets chunks of at most Config.ChunkSize.
+	WebSocket bool
+	// Secure is set where TLS protects the connection.
+	Secure bool
+	// Host is the name under which a WebSocket client reached the relay; AUTH
+	// may use it.
+	Host string
+}
+
+// A Link is one connection of a relay.
+type Link struct {
+	relay *Relay
+	info  LinkInfo
+	t     msrp.Transport // nil while dialling
+	chunk int            // the most octets of body in one SEND, 0 as they come
+	token *token         // for whose owner the relay opened the connection, or nil
+
+	mu       sync.Mutex
+	changed  *sync.Cond // a queue got shorter, or the end
+	closed   bool
+	closing  bool // closes once control is sent
+	writing  bool // a goroutine is in write
+	control  [][]byte
+	waiting  int // octets in control
+	flows    map[*token]*flow
+	turns    fair.Queue[*flow]
+	tokens   map[*token]struct{} // that the neighbour owns
+	inFlight inflight.Table[string, *transaction]
+	timer    *time.Timer
+	refused  refusals
+	accepted bool // a request made sense
+
+	// Only the reader:
+	failures int // requests that made none
+	auths    int // failed ones
+}
+
+// A flow is the queue of one session to one connection; the link's mutex
+// guards it.
+type flow struct {
+	turn   fair.Flow[*flow]
+	frames []frame
+	queued int    // octets in frames
+	owed   []owed // 200s held back
+	timer  *time.Timer
+}
+
+// A frame is a SEND in wire form.
+type frame struct {
+	octets []byte
+	id     string       // its transaction ID
+	tx     *transaction // nil where no response counts
+}
+
+// owed is a 200 that is held back while a flow is full.
+type owed struct {
+	link      *Link
+	response  *msrp.Unit
+	messageID string
+	until     time.Time
+}
+
+// refusals remembers the messages that were refused, so that their further
+// chunks are as well. It forgets the oldest.
+type refusals struct {
+	codes map[string]int
+	order []string
+}
+
+const maxRefusals = 64
+
+func (r *refusals) add(messageID string, code int) {
+	if _, known := r.codes[messageID]; known {
+		return
+	}
+	if r.codes == nil {
+		r.codes = make(map[string]int)
+	}
+	if len(r.order) == maxRefusals {
+		delete(r.codes, r.order[0])
+		r.order = r.order[1:]
+	}
+	r.codes[messageID] = code
+	r.order = append(r.order, messageID)
+}
+
+func (r *Relay) newLink(t msrp.Transport, info LinkInfo, forToken *token) (*Link, error) {
+	l := &Link{relay: r, info: info, t: t, token: forToken, flows: make(map[*token]*flow)}
+	l.changed = sync.NewCond(&l.mu)
+	if info.WebSocket {
+		l.chunk = r.config.ChunkSize
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil, msrp.ErrConnClosed
+	}
+	r.links[l] = struct{}{}
+	return l, nil
+}
+
+// Serve relays for the neighbour at the other end of t until the connection
+// ends, and closes it. The error is io.EOF where the neighbour closed it.
+func (r *Relay) Serve(t msrp.Transport, info LinkInfo) error {
+	l, err := r.newLink(t, info, nil)
+	if err != nil {
+		t.Close(nil)
+		return err
+	}
+	timer := time.AfterFunc(firstRequest, func() {
+		l.mu.Lock()
+		idle := !l.accepted
+		l.mu.Unlock()
+		if idle {
+			l.close(errIdle)
+		}
+	})
+	defer timer.Stop()
+	return l.read()
+}
+
+var errIdle = errors.New("relay: no request that succeeded within 30 seconds")
+
+// read handles one unit after the other until an error.
+func (l *Link) read() error {
+	for {
+		l.mu.Lock()
+		for l.waiting > maxControl && !l.closed {
+			l.changed.Wait()
+		}
+		l.mu.Unlock()
+		u, err := l.t.Receive()
+		if err == nil {
+			err = l.handle(u)
+		}
+		if err != nil {
+			if err == io.ErrUnexpectedEOF {
+				err = io.EOF
+			}
+			l.close(err)
+			return err
+		}
+	}
+}
+
+// close ends the link and what depends on it. It is the only place where a
+// link ends.
+func (l *Link) close(reason error) {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return
+	}
+	l.closed = true
+	open := l.inFlight.All()
+	flows := l.flows
+	l.flows = nil
+	tokens := l.tokens
+	l.tokens = nil
+	l.control = nil
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+	t := l.t
+	l.changed.Broadcast()
+	l.mu.Unlock()
+
+	l.relay.mu.Lock()
+	delete(l.relay.links, l)
+	l.relay.mu.Unlock()
+	if t != nil {
+		var syntax *msrp.SyntaxError
+		if errors.As(reason, &syntax) {
+			t.Close(syntax)
+		} else {
+			t.Close(nil)
+		}
+	}
+	for tok := range tokens {
+		l.relay.revoke(tok)
+	}
+	code, comment := msrp.StatusTimeout, "Next hop unreachable"
+	if errors.Is(reason, ErrRefused) {
+		code, comment = msrp.StatusForbidden, "Next hop not allowed"
+	}
+	for _, tx := range open {
+		tx.fail(code, comment)
+	}
+	for _, f := range flows {
+		f.fail(code, comment)
+	}
+}
+
+func (l *Link) isClosed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
+}
+
+// finish closes the link once what is queued for it was sent.
+func (l *Link) finish() {
+	l.mu.Lock()
+	l.closing = true
+	idle := !l.writing && l.t != nil
+	l.mu.Unlock()
+	if idle {
+		l.close(msrp.ErrConnClosed)
+	}
+}
+
+// own enters a token of the neighbour.
+func (l *Link) own(t *token) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	if l.tokens == nil {
+		l.tokens = make(map[*token]struct{})
+	}
+	l.tokens[t] = struct{}{}
+	return true
+}
+
+// disown takes a token off the neighbour's, and fails what is queued for it.
+func (l *Link) disown(t *token) {
+	l.mu.Lock()
+	delete(l.tokens, t)
+	var lost flow
+	if f := l.flows[t]; f != nil {
+		delete(l.flows, t)
+		lost.frames, lost.owed, lost.timer = f.frames, f.owed, f.timer
+		f.frames, f.owed = nil, nil // its turn may still come
+	}
+	l.mu.Unlock()
+	lost.fail(msrp.StatusNoSession, msrp.StatusText(msrp.StatusNoSession))
+}
+
+// fail ends what a flow held that is no longer part of a link: its senders
+// get their 200 at once and a report of what became of it.
+func (f *flow) fail(code int, comment string) {
+	if f.timer != nil {
+		f.timer.Stop()
+	}
+	for _, o := range f.owed {
+		o.link.send(o.response)
+	}
+	for _, fr := range f.frames {
+		if fr.tx != nil {
+			fr.tx.fail(code, comment)
+		}
+	}
+}
+
+// send queues a response or report ahead of all SENDs and reports whether
+// there was room.
+func (l *Link) send(u *msrp.Unit) bool {
+	return l.sendWire(u.Append(nil, nil), "", nil)
+}
+
+// sendWire queues a unit in wire form ahead of all SENDs, with the transaction
+// that takes its response, if any.
+func (l *Link) sendWire(wire []byte, id string, tx *transaction) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || l.waiting > maxControl {
+		return false
+	}
+	l.control = append(l.control, wire)
+	l.waiting += len(wire)
+	if tx != nil {
+		l.expect(id, tx)
+	}
+	l.startWriting()
+	return true
+}
+
+// enqueue adds a SEND of a session to its flow and reports whether the link
+// still lives.
+func (l *Link) enqueue(t *token, fr frame) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	f := l.flows[t]
+	if f == nil {
+		f = &flow{}
+		f.turn.Value = f
+		l.flows[t] = f
+	}
+	f.frames = append(f.frames, fr)
+	f.queued += len(fr.octets)
+	l.turns.Ready(&f.turn)
+	l.startWriting()
+	return true
+}
+
+// startWriting makes sure that someone writes; l.mu is held. No goroutine
+// waits where nothing is to be sent: most links are idle most of the time.
+func (l *Link) startWriting() {
+	if !l.writing && l.t != nil {
+		l.writing = true
+		go l.write()
+	}
+}
+
+// write sends what is queued and returns when nothing is left.
+func (l *Link) write() {
+	flushed := false
+	for {
+		l.mu.Lock()
+		if l.closed {
+			l.mu.Unlock()
+			return
+		}
+		control := l.control
+		l.control, l.waiting = nil, 0
+		l.changed.Broadcast()
+		turn := l.turns.Next()
+		for turn != nil && len(turn.Value.frames) == 0 {
+			turn = l.turns.Next() // a token that is over
+		}
+		var fr frame
+		if turn != nil {
+			f := turn.Value
+			fr, f.frames = f.frames[0], f.frames[1:]
+			if fr.tx != nil {
+				l.expect(fr.id, fr.tx)
+			}
+			turn.Charge(len(fr.octets))
+			if len(f.frames) > 0 {
+				l.turns.Ready(turn)
+			}
+		}
+		if control == nil && turn == nil && flushed {
+			l.writing = false
+			closing := l.closing
+			l.mu.Unlock()
+			if closing {
+				l.close(msrp.ErrConnClosed)
+			}
+			return
+		}
+		l.mu.Unlock()
+
+		var err error
+		for _, wire := range control {
+			if err = l.t.Send(wire); err != nil {
+				break
+			}
+		}
+		if turn != nil && err == nil {
+			err = l.t.Send(fr.octets)
+		}
+		if flushed = control == nil && turn == nil; flushed && err == nil {
+			err = l.t.Flush()
+		}
+		if err != nil {
+			l.close(err)
+			return
+		}
+		if turn != nil {
+			l.sent(turn.Value, fr)
+		}
+	}
+}
+
+// sent takes a frame off its flow's account and pays the 200s that it held up.
+func (l *Link) sent(f *flow, fr frame) {
+	l.mu.Lock()
+	f.queued -= len(fr.octets)
+	var held []owed
+	if f.queued <= maxQueued {
+		held, f.owed = f.owed, nil
+		if f.timer != nil {
+			f.timer.Stop()
+		}
+	}
+	l.changed.Broadcast()
+	l.mu.Unlock()
+	for _, o := range held {
+		o.link.send(o.response)
+	}
+}
+
+// credit sends the 200 for a SEND that was queued for the session on l, or
+// holds it back while that queue is full.
+func (l *Link) credit(t *token, from *Link, response *msrp.Unit, messageID string) {
+	l.mu.Lock()
+	f := l.flows[t]
+	if l.closed || f == nil || f.queued <= maxQueued {
+		l.mu.Unlock()
+		from.send(response)
+		return
+	}
+	f.owed = append(f.owed, owed{from, response, messageID, time.Now().Add(stallTimeout)})
+	if len(f.owed) == 1 {
+		f.timer = time.AfterFunc(stallTimeout, func() { l.stalled(f) })
+	}
+	l.mu.Unlock()
+}
+
+// stalled answers 408 to what was held back for too long: the sender learns in
+// time that its peer does not read.
+func (l *Link) stalled(f *flow) {
+	l.mu.Lock()
+	now := time.Now()
+	var late []owed
+	for len(f.owed) > 0 && !f.owed[0].until.After(now) {
+		late = append(late, f.owed[0])
+		f.owed = f.owed[1:]
+	}
+	if len(f.owed) > 0 {
+		f.timer.Reset(f.owed[0].until.Sub(now))
+	}
+	l.mu.Unlock()
+	for _, o := range late {
+		o.response.Code = msrp.StatusTimeout
+		o.response.Comment = "The peer does not read"
+		o.link.refuse(o.messageID, msrp.StatusTimeout)
+		o.link.send(o.response)
+	}
+}
+
+// room waits until the session's queue on l is short enough for another piece,
+// which only a sender that ignores its credit must do, and reports whether it
+// may go on. Waiting means not reading from the sender any more; where its
+// connection carries others as well, the answer is no instead.
+func (l *Link) room(t *token, from *Link) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f := l.flows[t]
+	if f == nil || f.queued <= maxQueued+overrun {
+		return true
+	}
+	if from.carriesOthers(t) {
+		return false
+	}
+	late := false
+	timer := time.AfterFunc(stallTimeout, func() {
+		l.mu.Lock()
+		late = true
+		l.changed.Broadcast()
+		l.mu.Unlock()
+	})
+	defer timer.Stop()
+	for !l.closed && !late && l.flows[t] == f && f.queued > maxQueued {
+		l.changed.Wait()
+	}
+	return !late || f.queued <= maxQueued
+}
+
+// carriesOthers reports whether a link serves more than the one token.
+func (l *Link) carriesOthers(t *token) bool {
+	return l.info.WebSocket && l.tokenCount() > 1
+}
+
+func (l *Link) tokenCount() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.tokens)
+}
+
+// refuse makes sure that no further chunk of a message is forwarded.
+func (l *Link) refuse(messageID string, code int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refused.add(messageID, code)
+}
+
+// expect starts a transaction; l.mu is held.
+func (l *Link) expect(id string, tx *transaction) {
+	l.inFlight.Add(id, tx, time.Now().Add(msrp.TransactionTimeout))
+	if l.timer == nil {
+		l.timer = time.AfterFunc(msrp.TransactionTimeout, l.expire)
+	} else if l.inFlight.Len() == 1 {
+		l.timer.Reset(msrp.TransactionTimeout)
+	}
+}
+
+// expire ends the transactions whose time is over.
+func (l *Link) expire() {
+	l.mu.Lock()
+	now := time.Now()
+	late := l.inFlight.Expired(now)
+	if next := l.inFlight.Next(); !next.IsZero() && !l.closed {
+		l.timer.Reset(next.Sub(now))
+	}
+	l.mu.Unlock()
+	for _, tx := range late {
+		tx.timeout()
+	}
+}

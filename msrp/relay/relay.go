@@ -1,0 +1,323 @@
+// Package relay is an MSRP relay (RFC 4976) with the WebSocket side of RFC
+// 7977. It works over [msrp.Transport] values: whoever uses it listens, accepts
+// and dials.
+//
+// A client proves who it is with AUTH and gets a token, a URI of this relay
+// that stands for it. The relay forwards only what passes a token: requests of
+// its owner to anybody the dial policy allows, and requests of anybody to its
+// owner. It never is an open relay.
+//
+// Beside the mode of the RFC, in which the client's own URI stays in the paths,
+// a token can be direct: towards the peer the token is the whole path, so that
+// the client looks like an ordinary endpoint. Many peers know no other.
+package relay
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/webmsrp/webmsrp/msrp"
+	"github.com/webmsrp/webmsrp/msrp/digest"
+)
+
+// Users knows who may use a relay.
+type Users interface {
+	// HA1 returns the hash of name, realm and password that proves a username,
+	// see [digest.HA1]; user is the name that limits and logs go by. ok is
+	// false for a name that is unknown, expired, or has no hash of this
+	// algorithm.
+	HA1(a digest.Algorithm, username, realm string) (ha1, user string, ok bool)
+}
+
+// ErrRefused is what [Config.Dial] returns, wrapped or not, for an address that
+// the policy does not allow: the client is told 403 and not 408.
+var ErrRefused = errors.New("relay: the address is not allowed")
+
+// A Hop is where a relay wants to connect to.
+type Hop struct {
+	URI  msrp.URI
+	User string // on whose behalf
+}
+
+// Config are the settings of a [Relay]. Host, Users and Dial are required.
+type Config struct {
+	// Host is the name that Use-Path carries and peers connect to; Port leads
+	// to the TLS listener, PlainPort to the one without TLS, 0 where there is
+	// none.
+	Host            string
+	Port, PlainPort int
+	// Aliases are further names by which clients may address the relay in AUTH.
+	Aliases []string
+	// Realm of the digest. Default: Host.
+	Realm string
+	Users Users
+	// PlainAuth accepts AUTH on connections that are not secure, against RFC
+	// 4976, section 8: for a relay that is reached over loopback only.
+	PlainAuth bool
+	// PlainPeers hands out msrp tokens and connects to msrp URIs.
+	PlainPeers bool
+	// DefaultExpires is how long a token lives unless the client asks for
+	// MinExpires to MaxExpires. Defaults: one hour, one minute, one day.
+	DefaultExpires, MinExpires, MaxExpires time.Duration
+	// MaxTokensPerUser bounds the tokens of one user. Default 100.
+	MaxTokensPerUser int
+	// ChunkSize is the most octets of body in one SEND to a WebSocket, and
+	// what clients are asked to use. Default 64 KiB.
+	ChunkSize int
+	// PeerChunk returns the most octets of body in one SEND to that next hop.
+	// 0 leaves chunks as they come up to ChunkSize. Default: 8 KiB for all.
+	PeerChunk func(next msrp.URI) int
+	// Fingerprint is that of the certificate peers meet on Port, as SDP has
+	// it. "" tells clients nothing.
+	Fingerprint string
+	// Dial connects to the next hop of a request.
+	Dial func(ctx context.Context, to Hop) (msrp.Transport, error)
+	// Log gets what operators want to know; never bodies, credentials or whole
+	// tokens. Default: nothing.
+	Log *slog.Logger
+}
+
+func (c *Config) setDefaults() {
+	or := func(p *time.Duration, d time.Duration) {
+		if *p == 0 {
+			*p = d
+		}
+	}
+	or(&c.DefaultExpires, time.Hour)
+	or(&c.MinExpires, time.Minute)
+	or(&c.MaxExpires, 24*time.Hour)
+	if c.Realm == "" {
+		c.Realm = c.Host
+	}
+	if c.MaxTokensPerUser == 0 {
+		c.MaxTokensPerUser = 100
+	}
+	if c.ChunkSize == 0 {
+		c.ChunkSize = 64 << 10
+	}
+	if c.PeerChunk == nil {
+		c.PeerChunk = func(msrp.URI) int { return 8 << 10 }
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+// A Relay holds the tokens and the links. Its methods are safe for concurrent
+// use.
+type Relay struct {
+	config Config
+	nonces *nonces
+	counters
+
+	mu     sync.RWMutex
+	tokens map[string]*token // by the session ID of their URI
+	byUser map[string]int    // how many tokens
+	links  map[*Link]struct{}
+	closed bool
+}
+
+// New returns a relay without links.
+func New(c Config) (*Relay, error) {
+	if c.Host == "" || c.Users == nil || c.Dial == nil {
+		return nil, errors.New("relay: Config needs Host, Users and Dial")
+	}
+	c.setDefaults()
+	return &Relay{
+		config: c,
+		nonces: newNonces(),
+		tokens: make(map[string]*token),
+		byUser: make(map[string]int),
+		links:  make(map[*Link]struct{}),
+	}, nil
+}
+
+// Close ends every link; [Relay.Serve] returns for each.
+func (r *Relay) Close() error {
+	r.mu.Lock()
+	r.closed = true
+	links := maps.Clone(r.links)
+	r.mu.Unlock()
+	for l := range links {
+		l.close(msrp.ErrConnClosed)
+	}
+	return nil
+}
+
+// A token is a URI of the relay that stands for one session of one client (RFC
+// 4976, section 6.3).
+type token struct {
+	uri    msrp.URI
+	owner  *Link    // the connection whose AUTH it answered
+	client msrp.URI // the first URI of that AUTH's From-Path
+	user   string
+	direct bool
+	expire *time.Timer
+
+	mu    sync.Mutex
+	over  bool
+	peers map[string]*Link // connections that peers opened, by their URI
+	hops  map[string]*Link // connections opened for the owner, by host and port
+}
+
+// lookup returns the token with exactly that URI, or nil.
+func (r *Relay) lookup(uri msrp.URI) *token {
+	r.mu.RLock()
+	t := r.tokens[uri.SessionID()]
+	r.mu.RUnlock()
+	if t == nil || !t.uri.Equal(uri) {
+		return nil
+	}
+	return t
+}
+
+// isSelf reports whether a URI names this relay, with a token or without.
+func (r *Relay) isSelf(uri msrp.URI) bool {
+	c := &r.config
+	switch uri.Port() {
+	case 0, c.Port, c.PlainPort:
+		return r.isName(uri.Host())
+	}
+	return false
+}
+
+func (r *Relay) isName(host string) bool {
+	if strings.EqualFold(host, r.config.Host) {
+		return true
+	}
+	for _, alias := range r.config.Aliases {
+		if strings.EqualFold(host, alias) {
+			return true
+		}
+	}
+	return false
+}
+
+// port returns the port to which tokens of a scheme lead, 0 where there is none.
+func (r *Relay) port(secure bool) int {
+	if secure {
+		return r.config.Port
+	}
+	return r.config.PlainPort
+}
+
+// grant makes a token. The error is nil or says which limit is reached.
+func (r *Relay) grant(owner *Link, client msrp.URI, user string, secure, direct bool, expires time.Duration) (*token, error) {
+	uri, err := msrp.MakeURI(secure, r.config.Host, r.port(secure), msrp.NewID(), msrp.TransportTCP)
+	if err != nil {
+		return nil, err
+	}
+	t := &token{uri: uri, owner: owner, client: client, user: user, direct: direct}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.byUser[user] >= r.config.MaxTokensPerUser {
+		return nil, errors.New("too many tokens of one user")
+	}
+	if !owner.own(t) {
+		return nil, msrp.ErrConnClosed
+	}
+	r.byUser[user]++
+	r.tokens[uri.SessionID()] = t
+	t.expire = time.AfterFunc(expires, func() { r.revoke(t) })
+	return t, nil
+}
+
+// revoke ends a token: at its expiry, or with its owner's connection (RFC 4976,
+// section 6.3). What was opened for it is closed.
+func (r *Relay) revoke(t *token) {
+	r.mu.Lock()
+	if r.tokens[t.uri.SessionID()] == t {
+		delete(r.tokens, t.uri.SessionID())
+		if r.byUser[t.user]--; r.byUser[t.user] == 0 {
+			delete(r.byUser, t.user)
+		}
+	}
+	r.mu.Unlock()
+	t.expire.Stop()
+	t.owner.disown(t)
+	t.mu.Lock()
+	t.over = true
+	hops := t.hops
+	t.hops, t.peers = nil, nil
+	t.mu.Unlock()
+	for _, l := range hops {
+		l.finish()
+	}
+}
+
+// bind remembers the connection on which a peer reached the token. It carries
+// the owner's requests to exactly that peer: whoever merely knows the token
+// must not attract what is meant for another.
+func (t *token) bind(peer msrp.URI, l *Link) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over {
+		return
+	}
+	key := peer.String()
+	if old := t.peers[key]; old != nil && !old.isClosed() {
+		return
+	}
+	if t.peers == nil {
+		t.peers = make(map[string]*Link)
+	}
+	if len(t.peers) >= maxPeers {
+		for k, old := range t.peers {
+			if old.isClosed() {
+				delete(t.peers, k)
+			}
+		}
+		if len(t.peers) >= maxPeers {
+			return
+		}
+	}
+	t.peers[key] = l
+}
+
+// maxPeers bounds the peers that a token remembers.
+const maxPeers = 16
+
+// linkTo returns the live connection for requests of the owner to that next
+// hop, or nil.
+func (t *token) linkTo(next msrp.URI) *Link {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for key, l := range t.peers {
+		if uri, err := msrp.ParseURI(key); err == nil && uri.Equal(next) && !l.isClosed() {
+			return l
+		}
+	}
+	if l := t.hops[hopKey(next)]; l != nil && !l.isClosed() {
+		return l
+	}
+	return nil
+}
+
+// keep remembers a connection that was opened for the owner, unless the token
+// is over.
+func (t *token) keep(next msrp.URI, l *Link) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over {
+		return false
+	}
+	if t.hops == nil {
+		t.hops = make(map[string]*Link)
+	}
+	t.hops[hopKey(next)] = l
+	return true
+}
+
+// hopKey names a connection by what RFC 4975, section 5.4 compares.
+func hopKey(uri msrp.URI) string {
+	scheme := "msrp "
+	if uri.Secure() {
+		scheme = "msrps "
+	}
+	return scheme + strings.ToLower(uri.HostPort())
+}

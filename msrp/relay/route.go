@@ -1,0 +1,139 @@
+package relay
+
+import "github.com/webmsrp/webmsrp/msrp"
+
+// A hop is one passage of a request through this relay: past a token, in one
+// of four ways. It knows how to turn the paths of the request, and of the
+// response that comes back.
+type hop struct {
+	token *token
+	way   way
+}
+
+type way int
+
+const (
+	// The owner's request to anybody, and anybody's to the owner, as RFC 4976,
+	// section 6.4 has it: the token moves from To-Path to From-Path.
+	outbound way = iota
+	inbound
+	// The same past a direct token: the owner's own URI stays on its own side.
+	directOut
+	directIn
+)
+
+// request returns the paths after the hop.
+func (h hop) request(to, from msrp.Path) (msrp.Path, msrp.Path) {
+	switch h.way {
+	case directOut:
+		return to[1:], msrp.Path{h.token.uri}
+	case directIn:
+		return msrp.Path{h.token.client}, msrp.Path{h.token.uri}.Join(from...)
+	default:
+		return to[1:], msrp.Path{h.token.uri}.Join(from...)
+	}
+}
+
+// response returns the paths of a response on its way back past the hop, or
+// false where it does not belong here.
+func (h hop) response(to, from msrp.Path) (msrp.Path, msrp.Path, bool) {
+	if !to[0].Equal(h.token.uri) {
+		return nil, nil, false
+	}
+	switch h.way {
+	case directOut:
+		return msrp.Path{h.token.client}, msrp.Path{h.token.uri}.Join(from...), len(to) == 1
+	case directIn:
+		return to[1:], msrp.Path{h.token.uri}, len(to) > 1
+	default:
+		return to[1:], msrp.Path{h.token.uri}.Join(from...), len(to) > 1
+	}
+}
+
+// A route is where a request goes.
+type route struct {
+	hops     []hop // past which tokens, in order
+	to, from msrp.Path
+	link     *Link // the connection to take, nil where one must be opened
+}
+
+// token returns the one whose owner the traffic belongs to at its last hop.
+func (rt *route) token() *token { return rt.hops[len(rt.hops)-1].token }
+
+// Outcomes of routing that are not status codes.
+const (
+	forward   = 0  // along the route
+	forMe     = -1 // the relay itself is the target
+	forAnyone = -2 // To-Path does not name this relay
+)
+
+// route finds the way of a request that arrived on l, through this relay again
+// if the next hop is one of its own tokens. It returns forward, forMe,
+// forAnyone or the code that refuses the request.
+func (r *Relay) route(l *Link, u *msrp.Unit) (rt route, outcome int) {
+	rt.to, rt.from = u.To, u.From
+	for inside := false; ; inside = true {
+		t := r.lookup(rt.to[0])
+		if t == nil {
+			if inside || r.isSelf(rt.to[0]) || rt.to[0].SessionID() == "" {
+				return rt, msrp.StatusNoSession
+			}
+			return rt, forAnyone
+		}
+		// A hop inside the relay never is the owner: whoever owns a token
+		// passes it on the owner's own connection.
+		owner := !inside && l == t.owner && len(rt.from) == 1 && rt.from[0].Equal(t.client)
+		h := hop{t, outbound}
+		switch {
+		case owner && len(rt.to) == 1:
+			return rt, forMe
+		case owner && t.direct:
+			if u.Method == msrp.MethodAuth {
+				return rt, msrp.StatusForbidden // chains need a token of the RFC's kind
+			}
+			h.way = directOut
+		case owner:
+		case !inside && l.info.WebSocket:
+			// A WebSocket client speaks through its own tokens or not at all.
+			return rt, msrp.StatusNoSession
+		case t.direct:
+			// Anything behind the token would go on to whoever is named there.
+			if len(rt.to) != 1 || u.Method == msrp.MethodAuth {
+				return rt, msrp.StatusNoSession
+			}
+			h.way = directIn
+		default:
+			if len(rt.to) < 2 || !rt.to[1].Equal(t.client) {
+				return rt, msrp.StatusNoSession
+			}
+			h.way = inbound
+		}
+		if len(rt.hops) > maxInside {
+			return rt, msrp.StatusNoSession
+		}
+		if !owner && !inside && rt.from[0].SessionID() != "" {
+			t.bind(rt.from[0], l)
+		}
+		rt.hops = append(rt.hops, h)
+		rt.to, rt.from = h.request(rt.to, rt.from)
+		if !owner {
+			rt.link = t.owner
+			return rt, forward
+		}
+		if next := rt.to[0]; r.lookup(next) == nil && !r.isToken(next) {
+			rt.link = t.linkTo(next)
+			return rt, forward
+		}
+	}
+}
+
+// maxInside bounds the passages through this relay: the owner's token and the
+// peer's are all that there can be.
+const maxInside = 2
+
+// isToken reports whether a URI has the form of one of this relay's tokens,
+// alive or not.
+func (r *Relay) isToken(uri msrp.URI) bool {
+	port := r.port(uri.Secure())
+	return uri.SessionID() != "" && port != 0 && uri.Port() == port && uri.HasTransport(msrp.TransportTCP) && r.isName(uri.Host())
+}
