@@ -197,6 +197,9 @@ func (c *Call) start(ctx context.Context, agreed sdp.Agreement) error {
 		ChunkSize:   c.place.ChunkSize,
 	}
 	if r.Active && r.Conn == nil {
+		if c.place.Dial == nil {
+			return errors.New("call: this side would have to connect, and cannot")
+		}
 		conn, err := c.place.Dial(ctx, agreed.Peer)
 		if err != nil {
 			return err

@@ -14,11 +14,8 @@ import (
 const maxOtherBody = 10240
 
 // errForeign ends a connection that sends what is not addressed to this relay
-// (RFC 4976, section 6.2), errFailures one on which too little succeeds.
-var (
-	errForeign  = errors.New("relay: a request for another relay")
-	errFailures = errors.New("relay: too many requests failed")
-)
+// (RFC 4976, section 6.2).
+var errForeign = errors.New("relay: a request for another relay")
 
 // handle takes one unit from the neighbour (RFC 4976, section 6.2).
 func (l *Link) handle(u *msrp.Unit) error {
@@ -76,7 +73,7 @@ func (l *Link) reject(u *msrp.Unit, code int) error {
 	l.respond(u, code)
 	l.relay.rejected.Add(1)
 	if l.failures++; l.failures >= maxFailures && !l.isAccepted() {
-		return errFailures
+		l.finish()
 	}
 	return nil
 }
@@ -149,7 +146,8 @@ func (l *Link) forwardSend(u *msrp.Unit, rt route) error {
 			}
 		}
 		if !next.enqueue(rt.token(), frame{piece.wire, piece.id, tx}) {
-			l.respond(u, msrp.StatusTimeout)
+			code, _ := next.whyLost()
+			l.respond(u, code)
 			return nil
 		}
 		l.relay.forwarded.Add(int64(len(piece.wire)))
@@ -230,7 +228,11 @@ func (p *pieces) next(u *msrp.Unit) (piece, error) {
 		}
 	}
 	out := piece{last: len(p.more) == 0}
-	out.octets = msrp.ByteRange{Start: p.start, End: p.start + int64(len(body)) - 1, Total: p.total}
+	end := p.start + int64(len(body)) - 1
+	if p.total >= 0 && end > p.total {
+		p.total = -1 // the sender was wrong about it
+	}
+	out.octets = msrp.ByteRange{Start: p.start, End: end, Total: p.total}
 	if p.whole = p.whole && out.last; !p.whole {
 		// What is really sent, now that it is more than one (RFC 4976, section
 		// 6.4.1).
@@ -279,7 +281,8 @@ func (l *Link) forwardOther(u *msrp.Unit, rt route) error {
 		tx = &transaction{origin: l, id: u.TransactionID, hops: rt.hops, to: u.From, from: u.To[0]}
 	}
 	if !next.sendWire(out.Append(nil, body), out.TransactionID, tx) {
-		l.respond(u, msrp.StatusTimeout)
+		code, _ := next.whyLost()
+		l.respond(u, code)
 	}
 	return nil
 }

@@ -59,6 +59,7 @@ type Link struct {
 	mu       sync.Mutex
 	changed  *sync.Cond // a queue got shorter, or the end
 	closed   bool
+	refuses  bool // it was never connected: the policy does not allow it
 	closing  bool // closes once control is sent
 	writing  bool // a goroutine is in write
 	control  [][]byte
@@ -193,6 +194,7 @@ func (l *Link) close(reason error) {
 		return
 	}
 	l.closed = true
+	l.refuses = errors.Is(reason, ErrRefused)
 	open := l.inFlight.All()
 	flows := l.flows
 	l.flows = nil
@@ -220,16 +222,25 @@ func (l *Link) close(reason error) {
 	for tok := range tokens {
 		l.relay.revoke(tok)
 	}
-	code, comment := msrp.StatusTimeout, "Next hop unreachable"
-	if errors.Is(reason, ErrRefused) {
-		code, comment = msrp.StatusForbidden, "Next hop not allowed"
-	}
+	code, comment := l.whyLost()
 	for _, tx := range open {
 		tx.fail(code, comment)
 	}
 	for _, f := range flows {
 		f.fail(code, comment)
 	}
+}
+
+// whyLost says in MSRP's terms why a closed link forwards nothing. RFC 4976 has
+// no code for a next hop that cannot be reached; 408 has the reaction that is
+// wanted.
+func (l *Link) whyLost() (code int, comment string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.refuses {
+		return msrp.StatusForbidden, "Next hop not allowed"
+	}
+	return msrp.StatusTimeout, "Next hop unreachable"
 }
 
 func (l *Link) isClosed() bool {
