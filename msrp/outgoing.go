@@ -338,7 +338,7 @@ func (o *Outgoing) appendChunk(buf []byte, n int, last bool) ([]byte, string, an
 		// spell it out.
 		u.Header = append(u.Header, Field{"Failure-Report", "yes"})
 	}
-	u.Header = append(u.Header, m.Header...)
+	u.Header = append(s.remote.appendFingerprints(u.Header), m.Header...)
 	if m.Body != nil {
 		if o.offset == 0 && flag == FlagInterrupted && m.Header.Get("Content-Disposition") == "" {
 			// crocodile-msrp drops a chunked message without one.

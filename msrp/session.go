@@ -74,6 +74,10 @@ type Remote struct {
 	ChunkSize int
 	// Window is how many octets may wait for their 200. Default 1 MiB.
 	Window int
+	// Fingerprints are those of the peer's SDP (RFC 8122), to be told to a
+	// relay in direct mode, which connects to the peer for this side. They must
+	// be empty without such a relay.
+	Fingerprints []string
 }
 
 const (
@@ -153,6 +157,11 @@ func (s *Session) Start(r Remote) error {
 	if r.Active && r.Conn == nil {
 		return errors.New("msrp: the active side needs a connection")
 	}
+	for _, f := range r.Fingerprints {
+		if !isText(f) {
+			return errors.New("msrp: control character in a fingerprint")
+		}
+	}
 	if r.ChunkSize <= 0 {
 		r.ChunkSize = defaultChunkSize
 	}
@@ -193,11 +202,20 @@ func (s *Session) Start(r Remote) error {
 // bodiless returns a SEND without a body, as it starts a session and keeps one
 // alive (RFC 4975, sections 5.4 and 7.1).
 func (s *Session) bodiless() *Unit {
-	return &Unit{
+	u := &Unit{
 		TransactionID: NewTransactionID(), Method: MethodSend,
 		To: s.remote.Path, From: Path{s.opts.URI},
 		Header: Header{{"Message-ID", NewID()}, {"Byte-Range", "1-0/0"}},
 	}
+	u.Header = s.remote.appendFingerprints(u.Header)
+	return u
+}
+
+func (r *Remote) appendFingerprints(h Header) Header {
+	for _, f := range r.Fingerprints {
+		h = append(h, Field{"Peer-Fingerprint", f})
+	}
+	return h
 }
 
 // greeted takes the answer to the first request of the active side.

@@ -36,6 +36,8 @@ type Place struct {
 	ChunkSize int
 	// Fingerprint is that of the certificate peers meet at Path, or "".
 	Fingerprint string
+	// Direct is set where Path is a relay's that stands in for this side.
+	Direct bool
 }
 
 // A Host provides places; secure asks for one that is reached over TLS.
@@ -196,6 +198,9 @@ func (c *Call) start(ctx context.Context, agreed sdp.Agreement) error {
 		MaxSize:     agreed.Peer.MaxSize,
 		ChunkSize:   c.place.ChunkSize,
 	}
+	if c.place.Direct {
+		r.Fingerprints = agreed.Peer.Fingerprints
+	}
 	if r.Active && r.Conn == nil {
 		if c.place.Dial == nil {
 			return errors.New("call: this side would have to connect, and cannot")
@@ -263,6 +268,6 @@ func (h *RelayHost) Place(ctx context.Context, secure bool) (*Place, error) {
 	}
 	return &Place{
 		URI: uri, Path: grant.PathFor(uri), UsePath: grant.UsePath, Conn: h.Conn,
-		Setup: sdp.ActPass, ChunkSize: grant.ChunkSize, Fingerprint: grant.Fingerprint,
+		Setup: sdp.ActPass, ChunkSize: grant.ChunkSize, Fingerprint: grant.Fingerprint, Direct: grant.Direct,
 	}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/webmsrp/webmsrp/msrp"
 )
@@ -122,7 +123,7 @@ func (l *Link) forwardSend(u *msrp.Unit, rt route) error {
 		l.respond(u, code)
 		return nil
 	}
-	next, code := l.linkFor(rt)
+	next, code := l.linkFor(u, rt)
 	if code != 0 {
 		l.respond(u, code)
 		return nil
@@ -195,6 +196,9 @@ func newPieces(u *msrp.Unit, rt route, limit int) *pieces {
 	for _, f := range u.Header {
 		if f.Name == "Byte-Range" {
 			p.at = len(p.head.Header)
+		}
+		if rt.hops[0].way == directOut && strings.EqualFold(f.Name, peerFingerprint) {
+			continue
 		}
 		p.head.Header = append(p.head.Header, f)
 	}
@@ -270,7 +274,7 @@ func (l *Link) forwardOther(u *msrp.Unit, rt route) error {
 			return l.reject(u, msrp.StatusBadRequest)
 		}
 	}
-	next, code := l.linkFor(rt)
+	next, code := l.linkFor(u, rt)
 	if code != 0 {
 		l.respond(u, code)
 		return nil
@@ -292,9 +296,14 @@ func (r *Relay) answerLate(tx *transaction) {
 	tx.origin.send(&msrp.Unit{TransactionID: tx.id, Code: msrp.StatusTimeout, To: tx.to, From: msrp.Path{tx.from}})
 }
 
-// linkFor returns the connection for a route, opening one if there is none, or
-// the code that says why not.
-func (l *Link) linkFor(rt route) (*Link, int) {
+// peerFingerprint is the field in which a direct client tells its relay what
+// the peer's SDP said about its certificate (RFC 8122). It is for the relay
+// alone.
+const peerFingerprint = "Peer-Fingerprint"
+
+// linkFor returns the connection for the route of u, opening one if there is
+// none, or the code that says why not.
+func (l *Link) linkFor(u *msrp.Unit, rt route) (*Link, int) {
 	if rt.link != nil {
 		return rt.link, 0
 	}
@@ -318,7 +327,11 @@ func (l *Link) linkFor(rt route) (*Link, int) {
 		hop.close(msrp.ErrConnClosed)
 		return nil, msrp.StatusNoSession
 	}
-	go hop.dial(Hop{URI: next, User: t.user})
+	to := Hop{URI: next, User: t.user}
+	if rt.hops[0].way == directOut {
+		to.Fingerprints = u.Header.Values(peerFingerprint)
+	}
+	go hop.dial(to)
 	return hop, 0
 }
 

@@ -137,6 +137,9 @@ func (r *Relay) newLink(t msrp.Transport, info LinkInfo, forToken *token) (*Link
 	if r.closed {
 		return nil, msrp.ErrConnClosed
 	}
+	if forToken == nil && len(r.links) >= r.config.MaxLinks {
+		return nil, errFull
+	}
 	r.links[l] = struct{}{}
 	return l, nil
 }
@@ -160,6 +163,8 @@ func (r *Relay) Serve(t msrp.Transport, info LinkInfo) error {
 	defer timer.Stop()
 	return l.read()
 }
+
+var errFull = errors.New("relay: too many connections")
 
 var errIdle = errors.New("relay: no request that succeeded within 30 seconds")
 

@@ -42,6 +42,9 @@ var ErrRefused = errors.New("relay: the address is not allowed")
 type Hop struct {
 	URI  msrp.URI
 	User string // on whose behalf
+	// Fingerprints are those of the peer's SDP, if the client told them: then
+	// the certificate must match one, and its authority does not count.
+	Fingerprints []string
 }
 
 // Config are the settings of a [Relay]. Host, Users and Dial are required.
@@ -64,6 +67,8 @@ type Config struct {
 	// DefaultExpires is how long a token lives unless the client asks for
 	// MinExpires to MaxExpires. Defaults: one hour, one minute, one day.
 	DefaultExpires, MinExpires, MaxExpires time.Duration
+	// MaxLinks bounds the connections that were accepted. Default 10,000.
+	MaxLinks int
 	// MaxTokensPerUser bounds the tokens of one user. Default 100.
 	MaxTokensPerUser int
 	// ChunkSize is the most octets of body in one SEND to a WebSocket, and
@@ -93,6 +98,9 @@ func (c *Config) setDefaults() {
 	or(&c.MaxExpires, 24*time.Hour)
 	if c.Realm == "" {
 		c.Realm = c.Host
+	}
+	if c.MaxLinks == 0 {
+		c.MaxLinks = 10_000
 	}
 	if c.MaxTokensPerUser == 0 {
 		c.MaxTokensPerUser = 100

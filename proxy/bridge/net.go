@@ -1,0 +1,120 @@
+package bridge
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/webmsrp/webmsrp/msrp"
+	"github.com/webmsrp/webmsrp/msrp/msrpnet"
+	"github.com/webmsrp/webmsrp/msrp/relay"
+)
+
+// A Dialer connects the relay to next hops.
+type Dialer struct {
+	Policy Policy
+	// Roots are the authorities of TLS peers, nil for those of the system.
+	Roots *x509.CertPool
+}
+
+// Dial connects to a hop if the policy allows the address that its name
+// resolves to.
+func (d *Dialer) Dial(ctx context.Context, to relay.Hop) (msrp.Transport, error) {
+	var refused error
+	dialer := &net.Dialer{
+		// Called with each address about to be connected to.
+		Control: func(_, address string, _ syscall.RawConn) error {
+			at, err := netip.ParseAddrPort(address)
+			if err == nil {
+				err = d.Policy.Check(to.URI.Host(), at)
+			}
+			if err != nil {
+				refused = err
+			}
+			return err
+		},
+	}
+	c, err := msrpnet.Dial(ctx, to.URI, &msrpnet.Options{
+		Dialer:       dialer,
+		TLS:          &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: d.Roots},
+		Fingerprints: to.Fingerprints,
+	})
+	if err != nil {
+		if refused != nil {
+			err = refused
+		}
+		return nil, err
+	}
+	return msrp.NewStream(c), nil
+}
+
+// Serve takes connections of peers and relays until the listener is closed.
+// secure says that it is a TLS listener.
+func Serve(l net.Listener, r *relay.Relay, secure bool) error {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			var temporary net.Error
+			if errors.As(err, &temporary) && temporary.Timeout() {
+				continue
+			}
+			return err
+		}
+		go r.Serve(msrp.NewStream(c), relay.LinkInfo{Remote: c.RemoteAddr().String(), Secure: secure})
+	}
+}
+
+// A Certificate is a key pair in files that is read again when they change.
+type Certificate struct {
+	certFile, keyFile string
+
+	mu      sync.Mutex
+	pair    *tls.Certificate
+	modTime [2]time.Time
+	checked time.Time
+}
+
+// LoadCertificate reads a key pair in PEM.
+func LoadCertificate(certFile, keyFile string) (*Certificate, error) {
+	c := &Certificate{certFile: certFile, keyFile: keyFile}
+	return c, c.reload()
+}
+
+func (c *Certificate) reload() error {
+	c.checked = time.Now()
+	var modTime [2]time.Time
+	for i, name := range []string{c.certFile, c.keyFile} {
+		info, err := os.Stat(name)
+		if err != nil {
+			return err
+		}
+		modTime[i] = info.ModTime()
+	}
+	if modTime == c.modTime {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	if err != nil {
+		return fmt.Errorf("%s and %s: %w", c.certFile, c.keyFile, err)
+	}
+	c.pair, c.modTime = &pair, modTime
+	return nil
+}
+
+// Get returns the present key pair; it has the form that tls.Config wants.
+func (c *Certificate) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if time.Since(c.checked) > time.Second {
+		c.reload() // files that are being replaced leave the old pair in use
+	}
+	return c.pair, nil
+}

@@ -1,0 +1,126 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/webmsrp/webmsrp/msrp"
+)
+
+// Subprotocol is what both sides of a WebSocket must name (RFC 7977, section
+// 4.1).
+const Subprotocol = "msrp"
+
+// maxHeader is how many octets of a message may be header, beside the body.
+const maxHeader = 16 << 10
+
+// DialWebSocket connects to a relay of RFC 7977, for native programs; chunk is
+// the most octets of body it may send in one SEND.
+func DialWebSocket(ctx context.Context, url string, chunk int) (msrp.MessageConn, error) {
+	c, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{Subprotocols: []string{Subprotocol}})
+	if err != nil {
+		return nil, err
+	}
+	if c.Subprotocol() != Subprotocol {
+		c.Close(websocket.StatusPolicyViolation, "the subprotocol is not msrp")
+		return nil, errors.New("the server at " + url + " does not speak MSRP over WebSocket")
+	}
+	return newWebSocket(c, chunk), nil
+}
+
+// A webSocket carries MSRP messages, one in each of its own.
+type webSocket struct {
+	c   *websocket.Conn
+	buf []byte
+}
+
+func newWebSocket(c *websocket.Conn, chunk int) *webSocket {
+	c.SetReadLimit(int64(chunk) + maxHeader)
+	return &webSocket{c: c}
+}
+
+// The calls that follow take no context of their own: one that can be canceled
+// costs eight allocations a call, and Close ends them as well.
+var background = context.Background()
+
+// ReadMessage implements [msrp.MessageConn]. Text is taken as octets, as RFC
+// 7977, section 5.1 has it: some relays send whatever is valid UTF-8 as text.
+func (w *webSocket) ReadMessage() ([]byte, error) {
+	_, r, err := w.c.Reader(background)
+	if err != nil {
+		return nil, closeError(err)
+	}
+	w.buf = w.buf[:0]
+	for {
+		if len(w.buf) == cap(w.buf) {
+			w.buf = append(w.buf, make([]byte, max(2048, cap(w.buf)))...)[:len(w.buf)]
+		}
+		n, err := r.Read(w.buf[len(w.buf):cap(w.buf)])
+		w.buf = w.buf[:len(w.buf)+n]
+		if err == io.EOF {
+			return w.buf, nil
+		}
+		if err != nil {
+			return nil, closeError(err)
+		}
+	}
+}
+
+// closeError makes io.EOF of an orderly end.
+func closeError(err error) error {
+	switch websocket.CloseStatus(err) {
+	case websocket.StatusNormalClosure, websocket.StatusGoingAway, websocket.StatusNoStatusRcvd:
+		return io.EOF
+	}
+	return err
+}
+
+// WriteMessage implements [msrp.MessageConn]. MSRP is not always valid UTF-8,
+// so every message is binary.
+func (w *webSocket) WriteMessage(msg []byte) error {
+	return w.c.Write(background, websocket.MessageBinary, msg)
+}
+
+// Flush implements [msrp.MessageConn]: nothing is held back.
+func (w *webSocket) Flush() error { return nil }
+
+// Close implements [msrp.MessageConn].
+func (w *webSocket) Close(reason error) error {
+	var syntax *msrp.SyntaxError
+	if errors.As(reason, &syntax) {
+		// At most 123 octets fit into a close frame.
+		text := syntax.Error()
+		return w.c.Close(websocket.StatusProtocolError, text[:min(len(text), 120)])
+	}
+	return w.c.Close(websocket.StatusNormalClosure, "")
+}
+
+const (
+	pingEvery   = 30 * time.Second
+	pingTimeout = 20 * time.Second
+)
+
+// keepAlive pings until the connection ends, and ends it where no pong comes
+// (RFC 7977, section 6).
+func (w *webSocket) keepAlive(done <-chan struct{}) {
+	ticker := time.NewTicker(pingEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-ticker.C:
+		}
+		ctx, cancel := context.WithTimeout(background, pingTimeout)
+		err := w.c.Ping(ctx)
+		cancel()
+		if err != nil {
+			w.c.CloseNow()
+			return
+		}
+	}
+}

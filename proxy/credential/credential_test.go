@@ -1,0 +1,92 @@
+package credential
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/webmsrp/webmsrp/msrp/digest"
+)
+
+func TestMinted(t *testing.T) {
+	s, err := NewStore("", "the shared secret")
+	require.NoError(t, err)
+	username, password := Mint("the shared secret", "alice", time.Now().Add(time.Minute))
+	user, ok := s.Check(username, password, "realm")
+	assert.True(t, ok)
+	assert.Equal(t, "alice", user)
+
+	for name, c := range map[string][2]string{
+		"another password": {username, password + "x"},
+		"another name":     {username + "x", password},
+		"no expiry":        {"alice", password},
+		"no number":        {"soon:alice", password},
+		"nobody":           {"99999999999:", sign("the shared secret", "99999999999:")},
+	} {
+		_, ok := s.Check(c[0], c[1], "realm")
+		assert.False(t, ok, name)
+	}
+	username, password = Mint("the shared secret", "alice", time.Now())
+	_, ok = s.Check(username, password, "realm")
+	assert.False(t, ok, "expired")
+	username, password = Mint("another secret", "alice", time.Now().Add(time.Minute))
+	_, ok = s.Check(username, password, "realm")
+	assert.False(t, ok, "another secret")
+}
+
+// The value that a TURN server's REST API would give.
+func TestConvention(t *testing.T) {
+	username, password := Mint("north", "alice", time.Unix(1433895918, 0))
+	assert.Equal(t, "1433895918:alice", username)
+	assert.Len(t, password, 28)
+	assert.Equal(t, sign("north", "1433895918:alice"), password)
+}
+
+func TestFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users")
+	write := func(text string, modTime time.Time) {
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		require.NoError(t, os.Chtimes(path, modTime, modTime))
+	}
+	line := func(a digest.Algorithm, user, password string) string {
+		return user + ":realm:" + digest.HA1(a, user, "realm", password) + "\n"
+	}
+	write("# users\n\n"+line(digest.MD5, "alice", "one")+line(digest.SHA256, "bob", "two"), time.Now().Add(-time.Hour))
+	s, err := NewStore(path, "")
+	require.NoError(t, err)
+	for _, c := range []struct {
+		user, password string
+		ok             bool
+	}{{"alice", "one", true}, {"alice", "two", false}, {"bob", "two", true}, {"carol", "three", false}} {
+		_, ok := s.Check(c.user, c.password, "realm")
+		assert.Equal(t, c.ok, ok, c.user)
+	}
+	_, ok := s.Check("alice", "one", "another realm")
+	assert.False(t, ok)
+
+	write(line(digest.MD5, "carol", "three"), time.Now())
+	s.checked = time.Time{}
+	_, ok = s.Check("carol", "three", "realm")
+	assert.True(t, ok, "a change is seen")
+	write("broken", time.Now().Add(time.Hour))
+	s.checked = time.Time{}
+	_, ok = s.Check("carol", "three", "realm")
+	assert.True(t, ok, "a broken file changes nothing")
+}
+
+func TestBrokenFiles(t *testing.T) {
+	for _, text := range []string{"alice:realm", "alice:realm:abc", "alice:realm:" + "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz"} {
+		path := filepath.Join(t.TempDir(), "users")
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		_, err := NewStore(path, "")
+		assert.ErrorContains(t, err, "line 1")
+	}
+	_, err := NewStore("", "")
+	assert.Error(t, err)
+	_, err = NewStore(filepath.Join(t.TempDir(), "none"), "")
+	assert.Error(t, err)
+}

@@ -1,0 +1,204 @@
+package rendezvous
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/coder/websocket"
+)
+
+// Subprotocol of the WebSocket.
+const Subprotocol = "webmsrp-rendezvous"
+
+const (
+	maxMessage   = 64 << 10 // octets of JSON
+	maxName      = 64       // characters
+	queueLength  = 256      // messages that may wait for a client to read them
+	registerTime = 10 * time.Second
+	pingEvery    = 30 * time.Second
+	pingTimeout  = 20 * time.Second
+)
+
+// A Server is the http.Handler of the rendezvous.
+type Server struct {
+	Bus Bus
+	// Check returns the user whom a username and password prove. A client may
+	// register that name alone. nil lets everyone take every name, for a server
+	// on loopback.
+	Check func(username, password string) (user string, ok bool)
+	// Origins are the allowed values of the header Origin beside the server's
+	// own.
+	Origins []string
+	// Secure tells whether TLS protects a request; others are refused. nil
+	// takes all, for a server on loopback.
+	Secure func(*http.Request) bool
+	Log    *slog.Logger
+}
+
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.Secure != nil && !s.Secure(r) {
+		http.Error(w, "the rendezvous needs wss://", http.StatusForbidden)
+		return
+	}
+	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+		Subprotocols: []string{Subprotocol}, OriginPatterns: s.Origins, CompressionMode: websocket.CompressionDisabled,
+	})
+	if err != nil {
+		s.Log.Info("rendezvous refused", "remote", r.RemoteAddr, "error", err)
+		return
+	}
+	defer c.CloseNow()
+	if c.Subprotocol() != Subprotocol {
+		c.Close(websocket.StatusPolicyViolation, "the subprotocol must be "+Subprotocol)
+		return
+	}
+	c.SetReadLimit(maxMessage)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if err := s.serve(ctx, c); err != nil {
+		s.Log.Debug("rendezvous ended", "remote", r.RemoteAddr, "error", err)
+	}
+}
+
+// refusal is an error that the client is told before its connection ends.
+type refusal struct {
+	code   int
+	reason string
+}
+
+func (e *refusal) Error() string { return e.reason }
+
+func (s *Server) serve(ctx context.Context, c *websocket.Conn) error {
+	out := make(chan Message, queueLength)
+	overflow := make(chan struct{}, 1)
+	client := func(m Message) {
+		select {
+		case out <- m:
+		default:
+			select {
+			case overflow <- struct{}{}:
+			default:
+			}
+		}
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- s.receive(ctx, c, client) }()
+
+	ping := time.NewTicker(pingEvery)
+	defer ping.Stop()
+	for {
+		select {
+		case m := <-out:
+			if err := write(ctx, c, m); err != nil {
+				return err
+			}
+			if m.Type == TypeError {
+				c.Close(websocket.StatusPolicyViolation, shorten(m.Reason))
+				return errors.New(m.Reason)
+			}
+		case err := <-failed:
+			var r *refusal
+			if errors.As(err, &r) {
+				write(ctx, c, Message{Type: TypeError, Code: r.code, Reason: r.reason})
+				c.Close(websocket.StatusPolicyViolation, shorten(r.reason))
+			}
+			return err
+		case <-overflow:
+			c.Close(websocket.StatusPolicyViolation, "the client does not read")
+			return errors.New("the client does not read")
+		case <-ping.C:
+			ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+			err := c.Ping(ctx)
+			cancel()
+			if err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// receive registers the client and passes on what it sends, until it ends.
+func (s *Server) receive(ctx context.Context, c *websocket.Conn, client func(Message)) error {
+	first, cancel := context.WithTimeout(ctx, registerTime)
+	m, err := read(first, c)
+	cancel()
+	if err != nil {
+		return err
+	}
+	name, err := s.register(m)
+	if err != nil {
+		return err
+	}
+	calls := start(s.Bus, name, client)
+	defer calls.stop(name + " is gone")
+	client(Message{Type: TypeRegistered, Name: name})
+	s.Log.Debug("registered", "name", name)
+	for {
+		m, err := read(ctx, c)
+		if err != nil {
+			return err
+		}
+		if err := calls.send(m); err != nil {
+			return &refusal{http.StatusBadRequest, err.Error()}
+		}
+	}
+}
+
+func (s *Server) register(m Message) (string, error) {
+	if m.Type != TypeRegister {
+		return "", &refusal{http.StatusBadRequest, "the first message must be register"}
+	}
+	name := strings.TrimSpace(m.Name)
+	if name == "" || utf8.RuneCountInString(name) > maxName || strings.ContainsRune(name, '#') || strings.IndexFunc(name, unicode.IsControl) >= 0 {
+		return "", &refusal{http.StatusBadRequest, "a name has 1 to 64 characters, none of them # or a control character"}
+	}
+	if s.Check == nil {
+		return name, nil
+	}
+	user, ok := s.Check(m.Username, m.Password)
+	switch {
+	case !ok:
+		return "", &refusal{CodeUnauthorized, "wrong username or password"}
+	case user != name:
+		return "", &refusal{CodeForbidden, "these credentials are for the name " + user}
+	}
+	return name, nil
+}
+
+func read(ctx context.Context, c *websocket.Conn) (Message, error) {
+	kind, data, err := c.Read(ctx)
+	if err != nil {
+		return Message{}, err
+	}
+	var m Message
+	if kind != websocket.MessageText || json.Unmarshal(data, &m) != nil {
+		return Message{}, &refusal{http.StatusBadRequest, "a message must be text and one object of JSON"}
+	}
+	return m, nil
+}
+
+func write(ctx context.Context, c *websocket.Conn, m Message) error {
+	data, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	return c.Write(ctx, websocket.MessageText, data)
+}
+
+// shorten fits a reason into a close frame.
+func shorten(s string) string {
+	for len(s) > 120 {
+		_, n := utf8.DecodeLastRuneInString(s)
+		s = s[:len(s)-n]
+	}
+	return s
+}
