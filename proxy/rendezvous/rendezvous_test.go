@@ -62,7 +62,9 @@ func over(t *testing.T, call *Call) string {
 func TestCall(t *testing.T) {
 	url := server(t)
 	alice, bob := dial(t, url, "alice"), dial(t, url, "bob")
+	done := make(chan bool)
 	go func() {
+		defer close(done)
 		call := incoming(t, bob)
 		assert.Equal(t, "alice", call.Peer)
 		assert.Equal(t, "the offer", call.Offer)
@@ -75,6 +77,7 @@ func TestCall(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "the answer", answer)
 	require.NoError(t, call.Bye("that is all"))
+	<-done
 }
 
 func TestRefusals(t *testing.T) {
@@ -198,16 +201,14 @@ func TestBadInput(t *testing.T) {
 func TestNoAnswerInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus := &Memory{}
-		var got []Message
-		caller := start(bus, "alice", func(m Message) { got = append(got, m) })
-		var callee []Message
-		start(bus, "bob", func(m Message) { callee = append(callee, m) })
+		got, callee := make(chan Message, 9), make(chan Message, 9)
+		caller := start(bus, "alice", func(m Message) { got <- m })
+		start(bus, "bob", func(m Message) { callee <- m })
 		require.NoError(t, caller.send(Message{Type: TypeOffer, Call: "c", To: "bob", SDP: "offer"}))
-		time.Sleep(ringTime + time.Second)
-		synctest.Wait()
-		require.Len(t, got, 1)
-		assert.Equal(t, CodeTimeout, got[0].Code)
-		require.Len(t, callee, 2)
-		assert.Equal(t, TypeBye, callee[1].Type)
+		begin := time.Now()
+		assert.Equal(t, CodeTimeout, (<-got).Code)
+		assert.Equal(t, ringTime, time.Since(begin))
+		assert.Equal(t, TypeOffer, (<-callee).Type)
+		assert.Equal(t, TypeBye, (<-callee).Type)
 	})
 }
