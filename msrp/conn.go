@@ -388,7 +388,7 @@ func (c *Conn) handleSend(u *Unit) error {
 		c.answer(u, StatusNoSession)
 		return nil
 	}
-	if code := s.arrivedOn(c); code != StatusOK {
+	if code := s.arrivedOn(c, u.From); code != StatusOK {
 		c.answer(u, code)
 		return nil
 	}

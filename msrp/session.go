@@ -48,6 +48,10 @@ type SessionOptions struct {
 	// [Session.Receive] returns it. Shorter messages are returned once they are
 	// complete, in the order of their completion. Default 64 KiB.
 	StreamAfter int
+	// Greeted is called when the first request of the peer arrives, with the
+	// path that leads back to it: for those who have no SDP and learn only so
+	// what to give to Start. It must return quickly.
+	Greeted func(from Path)
 	// StateChanged is called after each change of the state, in order; err is
 	// that of [Session.Err]. It must return quickly.
 	StateChanged func(state State, err error)
@@ -268,7 +272,7 @@ func (s *Session) Probe(ctx context.Context) error {
 
 // arrivedOn takes the connection on which a request for s came, and returns
 // the code that refuses it, or 200 (RFC 4975, section 5.4).
-func (s *Session) arrivedOn(c *Conn) int {
+func (s *Session) arrivedOn(c *Conn, from Path) int {
 	s.mu.Lock()
 	defer s.unlock()
 	switch {
@@ -286,6 +290,9 @@ func (s *Session) arrivedOn(c *Conn) int {
 		return StatusOK
 	}
 	s.heard = true
+	if f := s.opts.Greeted; f != nil {
+		s.later(func() { f(from) })
+	}
 	if len(s.remote.Path) > 0 && !s.open {
 		s.open = true
 		s.setState(StateConnected)

@@ -10,6 +10,8 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/webmsrp/webmsrp/msrp"
@@ -241,6 +243,31 @@ type RelayHost struct {
 		once sync.Once
 		name string
 	}
+}
+
+// RelayURI returns the URI that AUTH gives a relay behind a WebSocket (RFC 7977,
+// section 5.2), from the URL of the WebSocket: wss://relay.example.com/msrp is
+// msrps://relay.example.com:443;ws. The scheme says what kind of token is
+// wanted.
+func RelayURI(webSocketURL string, secure bool) (msrp.URI, error) {
+	scheme, rest, _ := strings.Cut(webSocketURL, "://")
+	port := map[string]string{"ws": "80", "wss": "443"}[strings.ToLower(scheme)]
+	if port == "" {
+		return msrp.URI{}, errors.New("call: " + strconv.Quote(webSocketURL) + " is not a ws:// or wss:// URL")
+	}
+	authority := rest
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		authority = rest[:i]
+	}
+	authority = authority[strings.LastIndexByte(authority, '@')+1:]
+	if i := strings.LastIndexByte(authority, ':'); i > strings.LastIndexByte(authority, ']') {
+		authority, port = authority[:i], authority[i+1:]
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return msrp.URI{}, errors.New("call: bad port in " + strconv.Quote(webSocketURL))
+	}
+	return msrp.MakeURI(secure, authority, n, "", msrp.TransportWS)
 }
 
 // Place implements [Host].

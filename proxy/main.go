@@ -1,0 +1,90 @@
+// Webmsrp is MSRP for the Web: a relay for browsers (serve), an ordinary peer
+// in the terminal (peer), and a mint of credentials (credential).
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/webmsrp/webmsrp/proxy/credential"
+	"github.com/webmsrp/webmsrp/proxy/peer"
+	"github.com/webmsrp/webmsrp/proxy/serve"
+	"github.com/webmsrp/webmsrp/proxy/settings"
+)
+
+const usage = `webmsrp: MSRP for the Web
+
+  webmsrp serve        run the relay, the rendezvous and the page
+  webmsrp serve --dev  the same on this machine with nothing to configure
+  webmsrp peer         an ordinary MSRP endpoint in the terminal
+  webmsrp credential   make a time-limited username and password
+
+Each command explains its settings with --help.
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	var wrong *settings.UsageError
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.As(err, &wrong):
+		fmt.Fprintln(os.Stderr, "webmsrp:", err)
+		os.Exit(2)
+	default:
+		fmt.Fprintln(os.Stderr, "webmsrp:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	command := ""
+	if len(args) > 0 {
+		command, args = args[0], args[1:]
+	}
+	switch command {
+	case "serve":
+		config, err := serve.Parse(args, os.Stdout)
+		if err != nil {
+			return err
+		}
+		return serve.Run(ctx, config, os.Stderr, func(s *serve.Server) {
+			if config.Dev {
+				s.Welcome(os.Stdout)
+			}
+		})
+	case "peer":
+		return peer.Command(ctx, args, os.Stdin, os.Stdout)
+	case "credential":
+		return mint(args, os.Stdout)
+	case "", "help", "-h", "--help":
+		fmt.Print(usage)
+		return nil
+	}
+	return settings.Errorf("unknown command %q\n\n%s", command, usage)
+}
+
+// mint is the command "webmsrp credential".
+func mint(args []string, out io.Writer) error {
+	fs := flag.NewFlagSet("credential", flag.ContinueOnError)
+	secret := fs.String("secret", "", "the shared `secret` of webmsrp serve")
+	user := fs.String("user", "", "the `name` of the user")
+	ttl := fs.Duration("ttl", 24*time.Hour, "how long the credentials last")
+	if err := settings.Parse(fs, args, "webmsrp credential makes a username and password that last for a time.", out); err != nil {
+		return err
+	}
+	if *secret == "" || *user == "" || *ttl <= 0 {
+		return settings.Errorf("credential needs --secret, --user and a positive --ttl")
+	}
+	username, password := credential.Mint(*secret, *user, time.Now().Add(*ttl))
+	_, err := fmt.Fprintf(out, "username %s\npassword %s\n", username, password)
+	return err
+}

@@ -1,0 +1,481 @@
+// Package peer is the command "webmsrp peer": an ordinary MSRP endpoint on the
+// same core, for the terminal, for tests, and as the echo of the demo.
+package peer
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"sync"
+
+	"github.com/webmsrp/webmsrp/msrp"
+	"github.com/webmsrp/webmsrp/msrp/call"
+	"github.com/webmsrp/webmsrp/msrp/msrpnet"
+	"github.com/webmsrp/webmsrp/msrp/sdp"
+	"github.com/webmsrp/webmsrp/proxy/bridge"
+	"github.com/webmsrp/webmsrp/proxy/rendezvous"
+)
+
+// Config says what a peer does. The zero value of most fields leaves the thing
+// out.
+type Config struct {
+	// Listen is the address to take connections on, as the passive side.
+	// Listener is used in its place if it is set.
+	Listen   string
+	Listener net.Listener
+	// Host is what the own URI says where Listen names no host that others can
+	// reach.
+	Host string
+	// URI is the own URI, or SessionID its session ID; both have defaults.
+	URI, SessionID string
+	// Connect is the URI of a peer to connect to, without signalling.
+	Connect string
+
+	// Name and Rendezvous register at a rendezvous, Call calls someone there.
+	Name, Rendezvous, Call string
+	// Relay is a relay to sit behind, as a wss or ws URL or an msrps URI.
+	Relay string
+	// User and Password are for the rendezvous and the relay.
+	User, Password string
+
+	// TLS speaks over TLS, as listener with Certificate or a self-signed one.
+	TLS         bool
+	Certificate *tls.Certificate
+	// Roots are the authorities of others, nil for those of the system.
+	Roots *x509.CertPool
+
+	// Echo sends everything back. Receive is a directory for files.
+	Echo    bool
+	Receive string
+}
+
+// An Event is what a peer tells of itself. Fields that do not apply are empty.
+type Event struct {
+	Event string `json:"event"` // see the constants
+	// Session names the session, the same for all its events.
+	Session int    `json:"session,omitempty"`
+	URI     string `json:"uri,omitempty"`
+	Peer    string `json:"peer,omitempty"`
+	ID      string `json:"id,omitempty"` // Message-ID
+	Type    string `json:"type,omitempty"`
+	Text    string `json:"text,omitempty"`
+	File    string `json:"file,omitempty"`
+	Size    int64  `json:"size,omitempty"`
+	SHA256  string `json:"sha256,omitempty"`
+	Error   string `json:"error,omitempty"`
+}
+
+// Names of events.
+const (
+	EventListening  = "listening"  // URI
+	EventRegistered = "registered" // Peer is the own name
+	EventConnected  = "connected"  // Session, Peer
+	EventMessage    = "message"    // Session, ID, Type, Size and Text or File with SHA256
+	EventSent       = "sent"       // Session, ID: the next hop has it
+	EventDelivered  = "delivered"  // Session, ID: the peer has confirmed it
+	EventFailed     = "failed"     // Session, ID, Error
+	EventClosed     = "closed"     // Session, Error
+)
+
+// A Peer is an endpoint that runs.
+type Peer struct {
+	config   Config
+	emit     func(Event)
+	endpoint *msrp.Endpoint
+	host     call.Host
+	conns    []*msrp.Conn
+
+	cancel context.CancelFunc
+	ctx    context.Context
+	wg     sync.WaitGroup
+
+	pending sync.WaitGroup // messages on their way
+
+	mu       sync.Mutex
+	sessions int
+	newest   *session
+	fatal    error
+	ended    chan struct{}
+}
+
+// session is one conversation with what ends it.
+type session struct {
+	*msrp.Session
+	number int
+	peer   string
+}
+
+// Start runs a peer until ctx is canceled or what it was started for is over;
+// emit gets its events, one at a time.
+func Start(ctx context.Context, c Config, emit func(Event)) (*Peer, error) {
+	p := &Peer{config: c, endpoint: msrp.NewEndpoint(nil), ended: make(chan struct{})}
+	var mu sync.Mutex
+	p.emit = func(e Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		emit(e)
+	}
+	p.ctx, p.cancel = context.WithCancel(ctx)
+	if err := p.start(); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// Close ends the peer.
+func (p *Peer) Close() {
+	p.cancel()
+	p.wg.Wait()
+	for _, c := range p.conns {
+		c.Close()
+	}
+}
+
+// Wait waits until the peer has ended and returns why, nil for a peer that was
+// closed.
+func (p *Peer) Wait() error {
+	select {
+	case <-p.ctx.Done():
+	case <-p.ended:
+	}
+	p.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.fatal
+}
+
+// end ends the peer from inside.
+func (p *Peer) end(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.ended:
+	default:
+		p.fatal = err
+		close(p.ended)
+	}
+}
+
+func (p *Peer) start() error {
+	c := &p.config
+	switch {
+	case c.Connect == "" && c.Listen == "" && c.Listener == nil && c.Rendezvous == "":
+		return errors.New("nothing to do: give --listen, --connect or --name with --rendezvous")
+	case (c.Rendezvous == "") != (c.Name == ""):
+		return errors.New("--name and --rendezvous belong together")
+	case c.Connect != "" && c.Rendezvous != "":
+		return errors.New("--connect is for a peer without signalling, --rendezvous for one with it")
+	}
+	direct, err := p.directHost()
+	if err != nil {
+		return err
+	}
+	p.host = direct
+	if c.Relay != "" {
+		if p.host, err = p.relayHost(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case c.Rendezvous != "":
+		return p.register()
+	case c.Connect != "":
+		return p.connect(direct)
+	default:
+		return p.await(direct)
+	}
+}
+
+// directHost gives sessions a URI of their own, reached through the listener
+// or not at all.
+type directHost struct {
+	peer *Peer
+	tls  *tls.Config // of the listener
+	host string
+	port int // 9 where nobody can connect (RFC 6135, section 4.2.2)
+	own  msrp.URI
+}
+
+func (p *Peer) directHost() (*directHost, error) {
+	c, d := &p.config, &directHost{peer: p, host: "127.0.0.1", port: 9}
+	l := c.Listener
+	if l == nil && c.Listen != "" {
+		var err error
+		if l, err = net.Listen("tcp", c.Listen); err != nil {
+			return nil, err
+		}
+	}
+	if l != nil {
+		addr := l.Addr().(*net.TCPAddr)
+		d.port = addr.Port
+		if !addr.IP.IsUnspecified() {
+			d.host = addr.IP.String()
+		} else if c.Host == "" {
+			l.Close()
+			return nil, errors.New("--listen takes every address: give --host, the name by which others reach this machine")
+		}
+	}
+	if c.Host != "" {
+		d.host = c.Host
+	}
+	if c.TLS {
+		pair := c.Certificate
+		if pair == nil {
+			made, err := msrpnet.SelfSigned(d.host)
+			if err != nil {
+				return nil, err
+			}
+			pair = &made
+		}
+		d.tls = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*pair}}
+	}
+	var err error
+	switch id := c.SessionID; {
+	case c.URI != "":
+		d.own, err = msrp.ParseURI(c.URI)
+	case id != "":
+		d.own, err = msrp.MakeURI(c.TLS, d.host, d.port, id, msrp.TransportTCP)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if l != nil {
+		p.wg.Go(func() {
+			<-p.ctx.Done()
+			l.Close()
+		})
+		if d.tls != nil {
+			l = tls.NewListener(l, d.tls)
+		}
+		p.wg.Go(func() { msrpnet.Serve(l, p.endpoint) })
+	}
+	return d, nil
+}
+
+// uri returns the URI for a new session.
+func (d *directHost) uri(secure bool) (msrp.URI, error) {
+	if !d.own.IsZero() {
+		return d.own, nil
+	}
+	return msrp.MakeURI(secure, d.host, d.port, msrp.NewID(), msrp.TransportTCP)
+}
+
+// Place implements [call.Host].
+func (d *directHost) Place(_ context.Context, secure bool) (*call.Place, error) {
+	listening := d.port != 9
+	if listening && secure != (d.tls != nil) {
+		return nil, errors.New("this peer listens " + map[bool]string{true: "over TLS only", false: "without TLS only"}[d.tls != nil])
+	}
+	uri, err := d.uri(secure)
+	if err != nil {
+		return nil, err
+	}
+	place := &call.Place{URI: uri, Path: msrp.Path{uri}, Setup: sdp.Active, Dial: func(ctx context.Context, peer sdp.Stream) (*msrp.Conn, error) {
+		return d.peer.dial(ctx, peer.Path.First(), peer.Fingerprints)
+	}}
+	if listening {
+		place.Setup = sdp.Passive
+		if d.tls != nil {
+			place.Fingerprint = msrpnet.Fingerprint(d.tls.Certificates[0].Certificate[0])
+		}
+	}
+	return place, nil
+}
+
+func (p *Peer) dial(ctx context.Context, uri msrp.URI, fingerprints []string) (*msrp.Conn, error) {
+	c, err := msrpnet.Dial(ctx, uri, &msrpnet.Options{
+		TLS: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: p.config.Roots}, Fingerprints: fingerprints,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p.newConn(msrp.NewStream(c)), nil
+}
+
+func (p *Peer) newConn(t msrp.Transport) *msrp.Conn {
+	conn := p.endpoint.NewConn(t)
+	p.mu.Lock()
+	p.conns = append(p.conns, conn)
+	p.mu.Unlock()
+	return conn
+}
+
+// relayHost gives sessions a token at a relay.
+func (p *Peer) relayHost() (call.Host, error) {
+	c := &p.config
+	u, err := url.Parse(c.Relay)
+	if err != nil {
+		return nil, err
+	}
+	h := &call.RelayHost{Credentials: func(context.Context) (string, string, error) { return c.User, c.Password, nil }}
+	switch u.Scheme {
+	case "ws", "wss":
+		ws, err := bridge.DialWebSocket(p.ctx, c.Relay, 1<<20)
+		if err != nil {
+			return nil, err
+		}
+		h.Conn, h.Transport = p.newConn(msrp.NewMessages(ws)), msrp.TransportWS
+		h.Relay = func(secure bool) (msrp.URI, error) { return call.RelayURI(c.Relay, secure) }
+	default:
+		uri, err := msrp.ParseURI(c.Relay)
+		if err != nil {
+			return nil, err
+		}
+		if h.Conn, err = p.dial(p.ctx, uri, nil); err != nil {
+			return nil, err
+		}
+		h.Transport = msrp.TransportTCP
+		h.Relay = func(bool) (msrp.URI, error) { return uri, nil }
+	}
+	return h, nil
+}
+
+// connect reaches a peer whose URI is known, without any signalling.
+func (p *Peer) connect(d *directHost) error {
+	target, err := msrp.ParsePath(p.config.Connect)
+	if err != nil {
+		return err
+	}
+	place, err := p.host.Place(p.ctx, target.First().Secure())
+	if err != nil {
+		return err
+	}
+	if place.Conn == nil {
+		if place.Conn, err = p.dial(p.ctx, target.First(), nil); err != nil {
+			return err
+		}
+	}
+	s, err := p.endpoint.NewSession(msrp.SessionOptions{URI: place.URI})
+	if err != nil {
+		return err
+	}
+	if err := s.Start(msrp.Remote{Path: place.UsePath.Join(target...), Conn: place.Conn, Active: true, ChunkSize: place.ChunkSize}); err != nil {
+		return err
+	}
+	p.wg.Go(func() {
+		p.run(s, target.Last().String(), nil)
+		p.end(s.Err())
+	})
+	return nil
+}
+
+// await takes one session after the other on the own URI, without any
+// signalling: the first request tells where its peer is.
+func (p *Peer) await(d *directHost) error {
+	uri, err := d.uri(p.config.TLS)
+	if err != nil {
+		return err
+	}
+	next := func() (*msrp.Session, chan msrp.Path, error) {
+		greeted := make(chan msrp.Path, 1)
+		s, err := p.endpoint.NewSession(msrp.SessionOptions{URI: uri, Greeted: func(from msrp.Path) { greeted <- from }})
+		return s, greeted, err
+	}
+	s, greeted, err := next()
+	if err != nil {
+		return err
+	}
+	p.emit(Event{Event: EventListening, URI: uri.String()})
+	p.wg.Go(func() {
+		for err == nil {
+			select {
+			case from := <-greeted:
+				s.Start(msrp.Remote{Path: from})
+				p.run(s, from.Last().String(), nil)
+			case <-p.ctx.Done():
+				s.Close()
+				return
+			}
+			s, greeted, err = next()
+		}
+		p.end(err)
+	})
+	return nil
+}
+
+// register takes and makes calls at the rendezvous.
+func (p *Peer) register() error {
+	c := &p.config
+	client, err := rendezvous.Dial(p.ctx, c.Rendezvous, c.Name, c.User, c.Password)
+	if err != nil {
+		return fmt.Errorf("rendezvous %s: %w", c.Rendezvous, err)
+	}
+	p.emit(Event{Event: EventRegistered, Peer: c.Name})
+	p.wg.Go(func() {
+		defer client.Close()
+		for {
+			select {
+			case incoming := <-client.Incoming():
+				p.wg.Go(func() { p.answer(incoming) })
+			case <-client.Done():
+				if p.ctx.Err() == nil {
+					p.end(fmt.Errorf("the rendezvous was lost: %w", client.Err()))
+				}
+				return
+			case <-p.ctx.Done():
+				return
+			}
+		}
+	})
+	if c.Call != "" {
+		p.wg.Go(func() { p.end(p.call(client)) })
+	}
+	return nil
+}
+
+func (p *Peer) newCall() *call.Call {
+	return call.New(call.Options{Endpoint: p.endpoint, Host: p.host, Secure: p.config.TLS})
+}
+
+func (p *Peer) call(client *rendezvous.Client) error {
+	c := p.newCall()
+	defer c.Close()
+	offer, err := c.Offer(p.ctx)
+	if err != nil {
+		return err
+	}
+	remote, answer, err := client.Call(p.ctx, p.config.Call, offer)
+	if err != nil {
+		return err
+	}
+	defer remote.Bye("the session is over")
+	if err := c.Accept(p.ctx, answer); err != nil {
+		return err
+	}
+	p.run(c.Session(), remote.Peer, remote.Over())
+	return nil
+}
+
+func (p *Peer) answer(incoming *rendezvous.Call) {
+	if !p.config.Echo && p.Newest() != nil {
+		incoming.Refuse(rendezvous.CodeBusy, p.config.Name+" is in another conversation")
+		return
+	}
+	c := p.newCall()
+	defer c.Close()
+	answer, err := c.Answer(p.ctx, incoming.Offer)
+	if err != nil {
+		incoming.Refuse(rendezvous.CodeUnacceptable, err.Error())
+		return
+	}
+	defer incoming.Bye("the session is over")
+	if err := incoming.Answer(answer); err != nil {
+		return
+	}
+	p.run(c.Session(), incoming.Peer, incoming.Over())
+}
+
+// Newest returns the session that was started last and is not over, or nil.
+func (p *Peer) Newest() *msrp.Session {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.newest == nil {
+		return nil
+	}
+	return p.newest.Session
+}

@@ -1,0 +1,244 @@
+package peer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/webmsrp/webmsrp/msrp"
+)
+
+// run holds a conversation until it ends, on either side; over is closed when
+// signalling ends it, nil without any.
+func (p *Peer) run(s *msrp.Session, with string, over <-chan struct{}) {
+	p.mu.Lock()
+	p.sessions++
+	session := &session{s, p.sessions, with}
+	p.newest = session
+	p.mu.Unlock()
+	p.emit(Event{Event: EventConnected, Session: session.number, Peer: with})
+
+	ctx, cancel := context.WithCancel(p.ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-over:
+			s.Close()
+		case <-ctx.Done():
+			s.Close()
+		case <-s.Done():
+		}
+	}()
+	for {
+		in, err := s.Receive(ctx)
+		if err != nil {
+			break
+		}
+		if p.config.Echo {
+			p.echo(session, in)
+		} else {
+			// One after the other, except that a file does not hold up chat.
+			p.wg.Go(func() { p.take(session, in) })
+		}
+	}
+	<-s.Done()
+	p.mu.Lock()
+	if p.newest == session {
+		p.newest = nil
+	}
+	p.mu.Unlock()
+	e := Event{Event: EventClosed, Session: session.number, Peer: with}
+	if err := s.Err(); !errors.Is(err, msrp.ErrSessionClosed) {
+		e.Error = err.Error()
+	}
+	p.emit(e)
+}
+
+// echo sends a message back while it arrives.
+func (p *Peer) echo(s *session, in *msrp.Incoming) {
+	var header msrp.Header
+	if d := in.Header.Get("Content-Disposition"); d != "" {
+		header = msrp.Header{{Name: "Content-Disposition", Value: d}}
+	}
+	_, err := s.Send(p.ctx, &msrp.Message{
+		ContentType: in.ContentType, Body: in, Size: max(in.Size(), 0), Header: header, SuccessReport: true,
+	})
+	if err != nil {
+		in.Close()
+		p.emit(Event{Event: EventFailed, Session: s.number, ID: in.ID, Error: err.Error()})
+	}
+}
+
+// maxText is the longest text that is shown and not saved, in octets.
+const maxText = 64 << 10
+
+// take reads a message: short text to be shown, all else to be saved.
+func (p *Peer) take(s *session, in *msrp.Incoming) {
+	e := Event{Event: EventMessage, Session: s.number, Peer: s.peer, ID: in.ID, Type: in.ContentType}
+	err := func() error {
+		disposition, params, _ := mime.ParseMediaType(in.Header.Get("Content-Disposition"))
+		isText := msrp.MatchType("text/*", in.ContentType) && disposition != "attachment" && in.Size() <= maxText
+		sum := sha256.New()
+		switch {
+		case isText:
+			text, err := io.ReadAll(io.LimitReader(in, maxText))
+			e.Text, e.Size = string(text), int64(len(text))
+			return err
+		case p.config.Receive == "":
+			n, err := io.Copy(sum, in)
+			e.Size = n
+			e.SHA256 = hex.EncodeToString(sum.Sum(nil))
+			return err
+		}
+		f, err := create(p.config.Receive, params["filename"], in.ID)
+		if err != nil {
+			in.Close()
+			return err
+		}
+		e.Size, err = io.Copy(io.MultiWriter(f, sum), in)
+		if err = errors.Join(err, f.Close()); err != nil {
+			os.Remove(f.Name())
+			return err
+		}
+		e.File, e.SHA256 = f.Name(), hex.EncodeToString(sum.Sum(nil))
+		return nil
+	}()
+	if err != nil {
+		e.Event, e.Error = EventFailed, err.Error()
+	}
+	p.emit(e)
+}
+
+// create makes a new file in dir with a name that the peer suggests, made
+// harmless, and never over one that is there.
+func create(dir, suggested, id string) (*os.File, error) {
+	name := SafeName(suggested)
+	if name == "" {
+		name = SafeName("message-" + id)
+	}
+	ext := filepath.Ext(name)
+	for n := 1; n < 1000; n++ {
+		f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if !errors.Is(err, os.ErrExist) {
+			return f, err
+		}
+		name = fmt.Sprintf("%s (%d)%s", strings.TrimSuffix(SafeName(suggested), ext), n, ext)
+	}
+	return nil, fmt.Errorf("too many files named %s", name)
+}
+
+// SafeName makes a file name of what a stranger suggests: the last element of
+// a path, without control characters, leading dots and what some systems
+// reserve. It may be "".
+func SafeName(s string) string {
+	s = s[strings.LastIndexAny(s, `/\`)+1:]
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.RuneError || strings.ContainsRune(`<>:"|?*`, r) {
+			return '_'
+		}
+		return r
+	}, s)
+	s = strings.Trim(s, ". ")
+	for len(s) > 200 {
+		_, n := utf8.DecodeLastRuneInString(s)
+		s = s[:len(s)-n]
+	}
+	return s
+}
+
+// SendText sends a line of text in the newest session.
+func (p *Peer) SendText(text string) error {
+	m := msrp.Text(text)
+	return p.send(m)
+}
+
+// SendFile sends a file in the newest session. It is open until it was sent.
+func (p *Peer) SendFile(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a file", name)
+	}
+	if err != nil {
+		f.Close()
+		return err
+	}
+	contentType := mime.TypeByExtension(filepath.Ext(name))
+	if contentType == "" {
+		contentType = "application/octet-stream"
+	}
+	m := &msrp.Message{
+		ContentType: contentType, Size: info.Size(), Body: f, SuccessReport: true,
+		Header: msrp.Header{{Name: "Content-Disposition", Value: mime.FormatMediaType("attachment", map[string]string{"filename": filepath.Base(name)})}},
+	}
+	if info.Size() == 0 {
+		m.Body = strings.NewReader("")
+	}
+	err = p.send(m)
+	if err != nil {
+		f.Close()
+	}
+	return err
+}
+
+var errNoSession = errors.New("nobody is connected")
+
+// send starts a message and tells of what becomes of it.
+func (p *Peer) send(m *msrp.Message) error {
+	p.mu.Lock()
+	s := p.newest
+	p.mu.Unlock()
+	if s == nil {
+		return errNoSession
+	}
+	id := msrp.NewID()
+	m.ID = id
+	done := make(chan struct{})
+	sent := false
+	m.Changed = func(progress msrp.Progress) {
+		e := Event{Session: s.number, ID: id}
+		if progress.Sent && !sent {
+			sent = true
+			e.Event = EventSent
+			p.emit(e)
+		}
+		switch {
+		case progress.Err != nil:
+			e.Event, e.Error = EventFailed, progress.Err.Error()
+		case progress.Delivered:
+			e.Event = EventDelivered
+		default:
+			return
+		}
+		p.emit(e)
+		close(done)
+	}
+	if _, err := s.Send(p.ctx, m); err != nil {
+		return err
+	}
+	p.pending.Go(func() {
+		select {
+		case <-done:
+		case <-s.Done():
+		}
+		if f, ok := m.Body.(*os.File); ok {
+			f.Close()
+		}
+	})
+	return nil
+}
+
+// Drain waits until what was sent is delivered or has failed.
+func (p *Peer) Drain() { p.pending.Wait() }

@@ -1,0 +1,84 @@
+package serve
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/webmsrp/webmsrp/proxy/bridge"
+	"github.com/webmsrp/webmsrp/proxy/credential"
+	"github.com/webmsrp/webmsrp/proxy/rendezvous"
+)
+
+// handler serves --listen: the two WebSockets and the page.
+func (s *Server) handler() http.Handler {
+	c := s.config
+	origins := list(c.Origin)
+	mux := http.NewServeMux()
+	mux.Handle("/msrp", &bridge.Door{Relay: s.relay, Origins: origins, Secure: s.secure(), ChunkSize: chunkSize, Log: s.log})
+	meeting := &rendezvous.Server{Bus: s.bus, Origins: origins, Secure: s.secure(), Log: s.log}
+	if !c.Dev {
+		meeting.Check = func(username, password string) (string, bool) { return s.users.Check(username, password, c.Realm) }
+	}
+	mux.Handle("/rendezvous", meeting)
+	if c.Dev {
+		mux.HandleFunc("GET /credentials", s.demoCredentials)
+	}
+	mux.Handle("/", newAssets(c, s.log))
+	if c.Dev {
+		return localOnly(mux)
+	}
+	return mux
+}
+
+// localOnly answers only to names of this machine: a page elsewhere could have
+// its own name lead to 127.0.0.1 and talk to us as its own server.
+func localOnly(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		u, err := url.Parse("//" + r.Host)
+		if err != nil || u.Hostname() != "localhost" && u.Hostname() != "127.0.0.1" && u.Hostname() != "::1" {
+			http.Error(w, "the development server answers only as localhost", http.StatusMisdirectedRequest)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// demoLife is how long the credentials of --dev last.
+const demoLife = 24 * time.Hour
+
+// demoCredentials gives credentials for any name to the page of --dev.
+func (s *Server) demoCredentials(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	if origin := r.Header.Get("Origin"); origin != "" && origin != "http://"+r.Host {
+		http.Error(w, "credentials are for the own page only", http.StatusForbidden)
+		return
+	}
+	name := strings.TrimSpace(r.URL.Query().Get("name"))
+	if name == "" || utf8.RuneCountInString(name) > 64 || strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c == 0x7f }) {
+		http.Error(w, "name must have 1 to 64 characters", http.StatusBadRequest)
+		return
+	}
+	username, password := credential.Mint(s.secret, name, time.Now().Add(demoLife))
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(map[string]any{"username": username, "password": password, "ttl": int(demoLife / time.Second)})
+}
+
+// adminHandler serves --admin-listen.
+func (s *Server) adminHandler() http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), metrics{s.relay})
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	ok := func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("ok\n")) }
+	mux.HandleFunc("GET /healthz", ok)
+	mux.HandleFunc("GET /readyz", ok)
+	return mux
+}

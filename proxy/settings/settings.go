@@ -1,0 +1,74 @@
+// Package settings reads flags that are environment variables as well.
+package settings
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// A UsageError is a setting that is unknown, malformed or contradicts another:
+// the program ends with status 2.
+type UsageError struct{ Problem string }
+
+func (e *UsageError) Error() string { return e.Problem }
+
+// Errorf returns a UsageError.
+func Errorf(format string, args ...any) error {
+	return &UsageError{fmt.Sprintf(format, args...)}
+}
+
+// Variable returns the environment variable of a flag.
+func Variable(flagName string) string {
+	return "WEBMSRP_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
+}
+
+// Parse sets the flags of fs from args, and those that args leave out from the
+// environment. It returns flag.ErrHelp after printing the help to out where
+// that was asked for, and otherwise a *[UsageError].
+func Parse(fs *flag.FlagSet, args []string, summary string, out io.Writer) error {
+	fs.SetOutput(io.Discard)
+	fs.Usage = func() {}
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			help(fs, summary, out)
+			return flag.ErrHelp
+		}
+		return Errorf("%s (--help lists the settings)", strings.ReplaceAll(err.Error(), "flag provided but not defined: -", "unknown setting --"))
+	}
+	if fs.NArg() > 0 {
+		return Errorf("unexpected argument %q (--help lists the settings)", fs.Arg(0))
+	}
+	given := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	var problem error
+	fs.VisitAll(func(f *flag.Flag) {
+		value, ok := os.LookupEnv(Variable(f.Name))
+		if !ok || given[f.Name] || problem != nil {
+			return
+		}
+		if err := fs.Set(f.Name, value); err != nil {
+			problem = Errorf("%s: invalid value %q: %v", Variable(f.Name), value, err)
+		}
+	})
+	return problem
+}
+
+func help(fs *flag.FlagSet, summary string, out io.Writer) {
+	fmt.Fprintf(out, "%s\n\nEach setting is an environment variable too, --public-host for instance %s.\n\n", summary, Variable("public-host"))
+	fs.VisitAll(func(f *flag.Flag) {
+		value, text := flag.UnquoteUsage(f)
+		line := "  --" + f.Name
+		if value != "" {
+			line += " " + value
+		}
+		fmt.Fprintf(out, "%s\n        %s", line, strings.ReplaceAll(text, "\n", "\n        "))
+		if f.DefValue != "" && f.DefValue != "0" && f.DefValue != "false" && f.DefValue != "0s" {
+			fmt.Fprintf(out, " (default %s)", f.DefValue)
+		}
+		fmt.Fprintln(out)
+	})
+}
