@@ -18,8 +18,9 @@ const (
 	partialTimeout = 540 * time.Second
 
 	// overrun is what a sender may have on its way when its 200s are held
-	// back: its window. Beyond MaxBuffered and this it ignores them.
-	overrun = 1 << 20
+	// back: its window, of which this package's is 1 MiB and our relay's 2.
+	// Beyond MaxBuffered and this it ignores them.
+	overrun = 2<<20 + 256<<10
 
 	// messageCost is what a message counts in octets while it waits to be
 	// received, beside its body, so that empty ones are bounded as well.

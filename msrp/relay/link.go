@@ -29,9 +29,13 @@ const (
 	// the 200 is the sender's credit.
 	maxQueued    = 256 << 10
 	stallTimeout = 10 * time.Second
-	// overrun is what a sender may have under way when its 200s are held back.
-	// Whoever sends more ignores them.
-	overrun = 1 << 20
+	// window is how many octets of one session may wait for the 200s of the
+	// next hop: the credit works the same way on that side.
+	window = 2 << 20
+	// overrun is what a sender may have under way when its 200s are held back,
+	// a relay as above or an endpoint, which has less. Whoever sends more
+	// ignores them.
+	overrun = window + 256<<10
 )
 
 // LinkInfo tells a relay what lies at the other end of a transport.
@@ -80,11 +84,13 @@ type Link struct {
 // A flow is the queue of one session to one connection; the link's mutex
 // guards it.
 type flow struct {
-	turn   fair.Flow[*flow]
-	frames []frame
-	queued int    // octets in frames
-	owed   []owed // 200s held back
-	timer  *time.Timer
+	turn       fair.Flow[*flow]
+	frames     []frame
+	queued     int    // octets in frames
+	unanswered int    // octets that wait for their 200s
+	blocked    bool   // by the window: it takes no turns
+	owed       []owed // 200s held back
+	timer      *time.Timer
 }
 
 // A frame is a SEND in wire form.
@@ -348,8 +354,10 @@ func (l *Link) enqueue(t *token, fr frame) bool {
 	}
 	f.frames = append(f.frames, fr)
 	f.queued += len(fr.octets)
-	l.turns.Ready(&f.turn)
-	l.startWriting()
+	if !f.blocked {
+		l.turns.Ready(&f.turn)
+		l.startWriting()
+	}
 	return true
 }
 
@@ -374,22 +382,7 @@ func (l *Link) write() {
 		control := l.control
 		l.control, l.waiting = nil, 0
 		l.changed.Broadcast()
-		turn := l.turns.Next()
-		for turn != nil && len(turn.Value.frames) == 0 {
-			turn = l.turns.Next() // a token that is over
-		}
-		var fr frame
-		if turn != nil {
-			f := turn.Value
-			fr, f.frames = f.frames[0], f.frames[1:]
-			if fr.tx != nil {
-				l.expect(fr.id, fr.tx)
-			}
-			turn.Charge(len(fr.octets))
-			if len(f.frames) > 0 {
-				l.turns.Ready(turn)
-			}
-		}
+		turn, fr := l.nextFrame()
 		if control == nil && turn == nil && flushed {
 			l.writing = false
 			closing := l.closing
@@ -420,6 +413,54 @@ func (l *Link) write() {
 		if turn != nil {
 			l.sent(turn.Value, fr)
 		}
+	}
+}
+
+// nextFrame takes the next SEND off the flow whose turn it is; l.mu is held.
+func (l *Link) nextFrame() (*fair.Flow[*flow], frame) {
+	for {
+		turn := l.turns.Next()
+		if turn == nil {
+			return nil, frame{}
+		}
+		f := turn.Value
+		if len(f.frames) == 0 {
+			continue // its token is over
+		}
+		fr := f.frames[0]
+		n := len(fr.octets)
+		answered := fr.tx != nil && fr.tx.failure.WantsOK()
+		if answered && f.unanswered > 0 && f.unanswered+n > window {
+			f.blocked = true
+			continue
+		}
+		f.frames = f.frames[1:]
+		if fr.tx != nil {
+			l.expect(fr.id, fr.tx)
+		}
+		if answered {
+			fr.tx.flow, fr.tx.size = f, n
+			f.unanswered += n
+		}
+		turn.Charge(n)
+		if len(f.frames) > 0 {
+			l.turns.Ready(turn)
+		}
+		return turn, fr
+	}
+}
+
+// answered gives back the window that a transaction took; l.mu is held.
+func (l *Link) answered(tx *transaction) {
+	f := tx.flow
+	if f == nil {
+		return
+	}
+	f.unanswered -= tx.size
+	if f.blocked {
+		f.blocked = false
+		l.turns.Ready(&f.turn)
+		l.startWriting()
 	}
 }
 
@@ -541,6 +582,9 @@ func (l *Link) expire() {
 	l.mu.Lock()
 	now := time.Now()
 	late := l.inFlight.Expired(now)
+	for _, tx := range late {
+		l.answered(tx)
+	}
 	if next := l.inFlight.Next(); !next.IsZero() && !l.closed {
 		l.timer.Reset(next.Sub(now))
 	}

@@ -16,6 +16,8 @@ type transaction struct {
 	from      msrp.URI           // the token it was sent to
 	messageID string
 	octets    msrp.ByteRange
+	flow      *flow // whose window it takes from, nil for none
+	size      int   // octets of window
 
 	// For other requests: the way back of the response.
 	id   string // transaction ID as received
@@ -70,6 +72,9 @@ func (l *Link) handleResponse(u *msrp.Unit) {
 	}
 	l.mu.Lock()
 	tx, ok := l.inFlight.Take(u.TransactionID)
+	if ok {
+		l.answered(tx)
+	}
 	l.mu.Unlock()
 	switch {
 	case !ok: // too late, or nobody asked
