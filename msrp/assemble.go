@@ -1,6 +1,9 @@
 package msrp
 
-import "slices"
+import (
+	"bytes"
+	"sort"
+)
 
 // maxGaps bounds how many separate pieces an assembly holds: a peer could
 // otherwise make each octet cost a piece.
@@ -43,12 +46,7 @@ func (a *assembly) add(at int64, p []byte) bool {
 	// Most octets follow the last piece.
 	i := len(a.pieces)
 	if i > 0 && a.pieces[i-1].end() > at {
-		i, _ = slices.BinarySearchFunc(a.pieces, at, func(p piece, at int64) int {
-			if p.end() <= at {
-				return -1
-			}
-			return 1
-		})
+		i = sort.Search(len(a.pieces), func(i int) bool { return a.pieces[i].end() > at })
 	}
 	for len(p) > 0 {
 		n := len(p)
@@ -83,7 +81,9 @@ func (a *assembly) insert(i *int, at int64, p []byte) bool {
 	if len(a.pieces) >= maxGaps {
 		return false
 	}
-	a.pieces = slices.Insert(a.pieces, *i, piece{at, slices.Clone(p)})
+	a.pieces = append(a.pieces, piece{})
+	copy(a.pieces[*i+1:], a.pieces[*i:])
+	a.pieces[*i] = piece{at, bytes.Clone(p)}
 	a.held += len(p)
 	*i++
 	return true
@@ -140,33 +140,37 @@ func (a *assembly) drop() int {
 
 // octetSet is a set of octet numbers, of those that success reports named.
 type octetSet struct {
-	spans [][2]int64 // [from, to) in order, none adjoin
+	spans []span64 // in order, none adjoin
 }
+
+// span64 is the octets from..to-1.
+type span64 struct{ from, to int64 }
 
 // add enters from..to-1 and reports whether there was room for one more span.
 func (s *octetSet) add(from, to int64) bool {
 	if from >= to {
 		return true
 	}
-	i, _ := slices.BinarySearchFunc(s.spans, from, func(span [2]int64, from int64) int {
-		if span[1] < from {
-			return -1
-		}
-		return 1
-	})
+	// Those from i to j-1 touch the new one and become one with it.
+	i := sort.Search(len(s.spans), func(i int) bool { return s.spans[i].to >= from })
 	j := i
-	for j < len(s.spans) && s.spans[j][0] <= to {
-		from, to = min(from, s.spans[j][0]), max(to, s.spans[j][1])
+	for ; j < len(s.spans) && s.spans[j].from <= to; j++ {
+		from, to = min(from, s.spans[j].from), max(to, s.spans[j].to)
+	}
+	if i == j {
+		if len(s.spans) >= maxGaps {
+			return false
+		}
+		s.spans = append(s.spans, span64{})
+		copy(s.spans[i+1:], s.spans[i:])
 		j++
 	}
-	if i == j && len(s.spans) >= maxGaps {
-		return false
-	}
-	s.spans = slices.Replace(s.spans, i, j, [2]int64{from, to})
+	s.spans[i] = span64{from, to}
+	s.spans = append(s.spans[:i+1], s.spans[j:]...)
 	return true
 }
 
 // covers reports whether 0..total-1 are all in the set.
 func (s *octetSet) covers(total int64) bool {
-	return total == 0 || len(s.spans) > 0 && s.spans[0][0] <= 0 && s.spans[0][1] >= total
+	return total == 0 || len(s.spans) > 0 && s.spans[0].from <= 0 && s.spans[0].to >= total
 }

@@ -123,6 +123,13 @@ func (in *Incoming) Received() int64 {
 	return in.octets.read + int64(in.octets.held)
 }
 
+// Buffered returns how many octets Read returns without waiting, at least.
+func (in *Incoming) Buffered() int {
+	in.session.mu.Lock()
+	defer in.session.mu.Unlock()
+	return len(in.octets.available())
+}
+
 // Complete reports whether the whole message has arrived.
 func (in *Incoming) Complete() bool {
 	in.session.mu.Lock()

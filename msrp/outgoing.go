@@ -79,7 +79,6 @@ type Outgoing struct {
 	aborting   bool  // a chunk with # is owed
 	progress   Progress
 	reported   octetSet
-	cancel     func() bool // stops watching the context, or nil
 
 	sent      chan struct{} // closed with progress.Sent or progress.Err
 	delivered chan struct{} // closed with progress.Delivered or progress.Err
@@ -129,8 +128,14 @@ func (s *Session) Send(ctx context.Context, m *Message) (*Outgoing, error) {
 		return nil, ErrMessageTooLarge
 	}
 	s.outbox.sent[o.id] = o
-	if ctx.Done() != nil {
-		o.cancel = context.AfterFunc(ctx, func() { o.abort(context.Cause(ctx)) })
+	if canceled := ctx.Done(); canceled != nil {
+		go func() {
+			select {
+			case <-canceled:
+				o.abort(context.Cause(ctx))
+			case <-o.sent:
+			}
+		}()
 	}
 	o.source.start()
 	return o, nil
@@ -234,9 +239,6 @@ func (s *Session) failMessage(o *Outgoing, reason error) {
 // settled forgets a message that nothing more can happen to and tells of it.
 func (s *Session) settled(o *Outgoing) {
 	delete(s.outbox.sent, o.id)
-	if o.cancel != nil {
-		o.cancel()
-	}
 	s.changed(o)
 }
 
@@ -247,11 +249,15 @@ func (s *Session) changed(o *Outgoing) {
 	}
 }
 
-// fail ends every message when the session ends.
+// fail ends every message when the session ends, except those that were sent
+// and wait for nothing more.
 func (b *outbox) fail(err error) {
 	for _, o := range b.sent {
-		o.session.failMessage(o, err)
+		if !o.progress.Sent || o.message.SuccessReport {
+			o.session.failMessage(o, err)
+		}
 	}
+	clear(b.sent)
 }
 
 // enqueue enters a message that has a chunk to send; s.mu is held.
@@ -422,12 +428,7 @@ func (s *Session) answered(o *Outgoing, n int, err error) {
 func (s *Session) keepUnreported(o *Outgoing) {
 	s.unreported = append(s.unreported, o.id)
 	if len(s.unreported) > maxUnreported {
-		if oldest := s.outbox.sent[s.unreported[0]]; oldest != nil {
-			delete(s.outbox.sent, oldest.id)
-			if oldest.cancel != nil {
-				oldest.cancel()
-			}
-		}
+		delete(s.outbox.sent, s.unreported[0])
 		s.unreported = s.unreported[1:]
 	}
 }

@@ -2,7 +2,6 @@ package msrp
 
 import (
 	"errors"
-	"net/netip"
 	"strconv"
 	"strings"
 )
@@ -182,8 +181,8 @@ func parseHost(authority string) (length int, ip bool, problem string) {
 		if i < 0 {
 			return 0, false, "no ] after the IPv6 address"
 		}
-		addr, err := netip.ParseAddr(authority[1:i])
-		if err != nil || !addr.Is6() || addr.Zone() != "" {
+		inner := authority[1:i]
+		if _, ok := parseIP(inner); !ok || !strings.Contains(inner, ":") {
 			return 0, false, "what stands in brackets is not an IPv6 address"
 		}
 		return i + 1, true, ""
@@ -198,8 +197,8 @@ func parseHost(authority string) (length int, ip bool, problem string) {
 	if !all(host, isHostChar) {
 		return 0, false, "a bad character in the host"
 	}
-	_, err := netip.ParseAddr(host)
-	return len(host), err == nil, ""
+	_, ip = parseIP(host)
+	return len(host), ip, ""
 }
 
 // String returns the URI as it was written.
@@ -262,9 +261,9 @@ func sameHost(a, b string) bool {
 	if strings.EqualFold(a, b) {
 		return true
 	}
-	addrA, errA := netip.ParseAddr(strings.Trim(a, "[]"))
-	addrB, errB := netip.ParseAddr(strings.Trim(b, "[]"))
-	return errA == nil && errB == nil && addrA == addrB
+	addrA, okA := parseIP(strings.Trim(a, "[]"))
+	addrB, okB := parseIP(strings.Trim(b, "[]"))
+	return okA && okB && addrA == addrB
 }
 
 // unescapeUnreserved decodes the %-escapes that stand for unreserved

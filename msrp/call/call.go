@@ -238,11 +238,6 @@ type RelayHost struct {
 	Transport string
 	// NoDirect keeps from asking for direct mode.
 	NoDirect bool
-
-	host struct {
-		once sync.Once
-		name string
-	}
 }
 
 // RelayURI returns the URI that AUTH gives a relay behind a WebSocket (RFC 7977,
@@ -278,8 +273,7 @@ func (h *RelayHost) Place(ctx context.Context, secure bool) (*Place, error) {
 	}
 	// Nobody dials the own URI: a name that cannot exist says so (RFC 7977,
 	// appendix A).
-	h.host.once.Do(func() { h.host.name = msrp.NewID() + ".invalid" })
-	uri, err := msrp.MakeURI(secure, h.host.name, msrp.DefaultPort, msrp.NewID(), h.Transport)
+	uri, err := msrp.MakeURI(secure, msrp.NewID()+".invalid", msrp.DefaultPort, msrp.NewID(), h.Transport)
 	if err != nil {
 		return nil, err
 	}

@@ -200,7 +200,12 @@ func (cr Credentials) String() string {
 	return s
 }
 
-func (cr Credentials) nc() string { return fmt.Sprintf("%08x", cr.NC) }
+func (cr Credentials) nc() string { return eightHex(cr.NC) }
+
+func eightHex(n uint32) string {
+	s := strconv.FormatUint(uint64(n), 16)
+	return "00000000"[len(s):] + s
+}
 
 func (cr Credentials) expected(ha1, method, uri string) string {
 	return cr.Algorithm.hash(ha1, cr.Nonce, cr.nc(), cr.CNonce, "auth", cr.Algorithm.hash(method, uri))
@@ -253,7 +258,7 @@ func ParseInfo(s string) (Info, error) {
 
 // String returns the value of an Authentication-Info field.
 func (i Info) String() string {
-	s := fmt.Sprintf("rspauth=%s, cnonce=%s, nc=%08x, qop=auth", quote(i.RspAuth), quote(i.CNonce), i.NC)
+	s := "rspauth=" + quote(i.RspAuth) + ", cnonce=" + quote(i.CNonce) + ", nc=" + eightHex(i.NC) + ", qop=auth"
 	if i.NextNonce != "" {
 		s += ", nextnonce=" + quote(i.NextNonce)
 	}
@@ -261,10 +266,15 @@ func (i Info) String() string {
 }
 
 func quote(s string) string {
-	if !strings.ContainsAny(s, `"\`) {
-		return `"` + s + `"`
+	quoted := make([]byte, 1, len(s)+2)
+	quoted[0] = '"'
+	for i := 0; i < len(s); i++ {
+		if s[i] == '"' || s[i] == '\\' {
+			quoted = append(quoted, '\\')
+		}
+		quoted = append(quoted, s[i])
 	}
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+	return string(append(quoted, '"'))
 }
 
 // parseParams reads name=value pairs separated by commas, values being tokens

@@ -143,39 +143,32 @@ func parseMedia(s string) (Media, bool) {
 
 // String returns the description in wire form.
 func (d *Description) String() string {
-	var b strings.Builder
-	line := func(kind byte, value string) {
-		b.WriteByte(kind)
-		b.WriteByte('=')
-		b.WriteString(value)
-		b.WriteString("\r\n")
-	}
-	attributes := func(list []Attribute) {
-		for _, a := range list {
-			if a.Value == "" {
-				line('a', a.Name)
-			} else {
-				line('a', a.Name+":"+a.Value)
-			}
-		}
-	}
 	o := d.Origin
-	line('v', "0")
-	line('o', orDash(o.Username)+" "+strconv.FormatUint(o.ID, 10)+" "+strconv.FormatUint(o.Version, 10)+" "+network(o.Address))
-	line('s', orDash(d.Name))
+	id := strconv.FormatUint(o.ID, 10) + " " + strconv.FormatUint(o.Version, 10)
+	lines := []string{"v=0", "o=" + orDash(o.Username) + " " + id + " " + network(o.Address), "s=" + orDash(d.Name)}
 	if d.Connection != "" {
-		line('c', network(d.Connection))
+		lines = append(lines, "c="+network(d.Connection))
 	}
-	line('t', "0 0")
-	attributes(d.Attributes)
+	lines = appendAttributes(append(lines, "t=0 0"), d.Attributes)
 	for _, m := range d.Media {
-		line('m', m.Kind+" "+strconv.Itoa(m.Port)+" "+m.Proto+" "+m.Formats)
+		lines = append(lines, "m="+m.Kind+" "+strconv.Itoa(m.Port)+" "+m.Proto+" "+m.Formats)
 		if m.Connection != "" {
-			line('c', network(m.Connection))
+			lines = append(lines, "c="+network(m.Connection))
 		}
-		attributes(m.Attributes)
+		lines = appendAttributes(lines, m.Attributes)
 	}
-	return b.String()
+	return strings.Join(append(lines, ""), "\r\n")
+}
+
+func appendAttributes(lines []string, list []Attribute) []string {
+	for _, a := range list {
+		line := "a=" + a.Name
+		if a.Value != "" {
+			line += ":" + a.Value
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 func orDash(s string) string {

@@ -22,8 +22,12 @@ type entry[V any] struct {
 type start[K comparable] struct {
 	key      K
 	serial   uint64
-	deadline time.Time
+	deadline time.Duration // since epoch
 }
+
+// epoch is what deadlines count from. Durations in place of times keep time's
+// formatting, which nobody needs, out of the browser's program.
+var epoch = time.Now()
 
 // Add enters a value whose deadline is not before that of any other.
 func (t *Table[K, V]) Add(key K, value V, deadline time.Time) {
@@ -36,7 +40,7 @@ func (t *Table[K, V]) Add(key K, value V, deadline time.Time) {
 		t.queue = t.queue[:copy(t.queue, t.queue[t.head:])]
 		t.head = 0
 	}
-	t.queue = append(t.queue, start[K]{key, t.serial, deadline})
+	t.queue = append(t.queue, start[K]{key, t.serial, deadline.Sub(epoch)})
 }
 
 // Take removes and returns the value under key.
@@ -66,13 +70,13 @@ func (t *Table[K, V]) Next() time.Time {
 	if t.head == len(t.queue) {
 		return time.Time{}
 	}
-	return t.queue[t.head].deadline
+	return epoch.Add(t.queue[t.head].deadline)
 }
 
 // Expired removes and returns the values whose deadline is not after now.
 func (t *Table[K, V]) Expired(now time.Time) []V {
 	var late []V
-	for t.head < len(t.queue) && !t.queue[t.head].deadline.After(now) {
+	for t.head < len(t.queue) && t.queue[t.head].deadline <= now.Sub(epoch) {
 		value, _ := t.Take(t.queue[t.head].key)
 		late = append(late, value)
 	}

@@ -1,0 +1,121 @@
+//go:build js && wasm
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+
+	"github.com/hack-pad/safejs"
+
+	"github.com/webmsrp/webmsrp/msrp"
+)
+
+// send starts a message. Its body is a string, a Uint8Array, or an object with
+// a method pull that promises the next Uint8Array and at the end null.
+func (s *service) send(x *session, r request) error {
+	session := x.call.Session()
+	if session == nil {
+		return errors.New("the session has not begun: call createOffer or createAnswer first")
+	}
+	number := r.num("message")
+	m := &msrp.Message{
+		ID: r.str("messageId"), ContentType: r.str("contentType"), Size: r.num("size"),
+		SuccessReport: r.flag("successReport"),
+	}
+	switch r.str("failureReport") {
+	case "yes":
+		m.FailureReport = msrp.FailureYes
+	case "no":
+		m.FailureReport = msrp.FailureNo
+	case "partial":
+		m.FailureReport = msrp.FailurePartial
+	}
+	if d := r.str("disposition"); d != "" {
+		m.Header = msrp.Header{{Name: "Content-Disposition", Value: d}}
+	}
+	body := r.get("body")
+	var pulled *pulledBody
+	switch isBytes, _ := body.InstanceOf(uint8Array); {
+	case body.Type() == safejs.TypeString:
+		text, _ := body.String()
+		m.Body = bytes.NewReader([]byte(text))
+	case isBytes:
+		data, err := toGo(nil, body)
+		if err != nil {
+			return err
+		}
+		m.Body = bytes.NewReader(data)
+	case body.Type() == safejs.TypeObject && m.Size == 0 && r.flag("sized"):
+		m.Body = bytes.NewReader(nil)
+	case body.Type() == safejs.TypeObject:
+		pulled = &pulledBody{source: body}
+		m.Body = pulled
+	default:
+		return errors.New("a message needs a body")
+	}
+	m.Changed = func(p msrp.Progress) {
+		e := object{"event": "progress", "message": number, "acknowledged": p.Acknowledged, "sent": p.Sent, "delivered": p.Delivered}
+		if p.Err != nil {
+			e["error"] = errorObject(p.Err)
+		}
+		s.post(e)
+		if p.Err == nil && !p.Delivered && (!p.Sent || m.SuccessReport) {
+			return
+		}
+		s.mu.Lock()
+		delete(s.outgoing, number)
+		s.mu.Unlock()
+		if pulled != nil {
+			pulled.cancel()
+		}
+	}
+	out, err := session.Send(context.Background(), m)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.outgoing[number] = out
+	s.mu.Unlock()
+	return nil
+}
+
+// A pulledBody reads a body that the page supplies in pieces.
+type pulledBody struct {
+	source safejs.Value
+	piece  safejs.Value // a Uint8Array
+	from   int          // octets of it that were read
+	size   int
+}
+
+func (b *pulledBody) Read(p []byte) (int, error) {
+	for b.from == b.size {
+		promise, err := b.source.Call("pull")
+		if err != nil {
+			return 0, err
+		}
+		piece, err := await(promise)
+		if err != nil {
+			return 0, err
+		}
+		if piece.IsNull() || piece.IsUndefined() {
+			return 0, io.EOF
+		}
+		b.piece, b.from = piece, 0
+		if b.size, err = piece.Length(); err != nil {
+			return 0, err
+		}
+	}
+	view, err := b.piece.Call("subarray", b.from, min(b.from+len(p), b.size))
+	if err != nil {
+		return 0, err
+	}
+	n, err := safejs.CopyBytesToGo(p, view)
+	b.from += n
+	return n, err
+}
+
+// cancel tells the page that no more is wanted. Calling it twice is harmless.
+func (b *pulledBody) cancel() { b.source.Call("cancel") }

@@ -1,0 +1,174 @@
+//go:build js && wasm
+
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/webmsrp/webmsrp/msrp"
+	"github.com/webmsrp/webmsrp/msrp/call"
+)
+
+// inline is the longest message, in octets, that goes to the page with the
+// event that announces it. Longer ones are read in pieces.
+const inline = 64 << 10
+
+// A session is one conversation.
+type session struct {
+	service *service
+	number  int64
+	client  *client
+	call    *call.Call
+}
+
+func (s *service) newSession(c *client, r request) error {
+	if c.conn == nil {
+		return errNoClient
+	}
+	x := &session{service: s, number: r.num("session"), client: c}
+	x.call = call.New(call.Options{
+		Endpoint: c.endpoint, Host: c.host(!r.flag("noDirect")), Secure: r.flag("secure"), Username: r.str("displayName"),
+		Session: msrp.SessionOptions{
+			AcceptTypes: r.strs("acceptTypes"), MaxSize: r.num("maxSize"),
+			StateChanged: x.stateChanged,
+		},
+		AcceptWrappedTypes: r.strs("acceptWrappedTypes"),
+	})
+	s.sessions[x.number] = x
+	return nil
+}
+
+func (x *session) stateChanged(state msrp.State, err error) {
+	e := object{"event": "state", "session": x.number, "state": state.String()}
+	if err != nil {
+		e["error"] = errorObject(err)
+	}
+	x.service.post(e)
+}
+
+func (x *session) offer(r request) later {
+	x.client.setCredentials(r)
+	return func() (any, error) {
+		sdp, err := x.call.Offer(context.Background())
+		if err == nil {
+			go x.receive()
+		}
+		return sdp, err
+	}
+}
+
+func (x *session) answer(r request) later {
+	x.client.setCredentials(r)
+	offer := r.str("sdp")
+	return func() (any, error) {
+		sdp, err := x.call.Answer(context.Background(), offer)
+		if err == nil {
+			go x.receive()
+		}
+		return sdp, err
+	}
+}
+
+func (x *session) accept(r request) later {
+	answer := r.str("sdp")
+	return func() (any, error) { return nil, x.call.Accept(context.Background(), answer) }
+}
+
+// probe asks the next hop whether the session still stands.
+func (x *session) probe() (any, error) {
+	s := x.call.Session()
+	if s == nil {
+		return nil, errors.New("the session has not begun")
+	}
+	return nil, s.Probe(context.Background())
+}
+
+// receive tells the page of each message, in order.
+func (x *session) receive() {
+	s := x.call.Session()
+	for {
+		in, err := s.Receive(context.Background())
+		if err != nil {
+			return
+		}
+		e := object{
+			"event": "message", "session": x.number, "messageId": in.ID, "contentType": in.ContentType,
+			"disposition": in.Header.Get("Content-Disposition"), "from": in.From.Last().String(), "to": s.URI().String(),
+		}
+		if size := in.Size(); size >= 0 {
+			e["size"] = size
+		}
+		if in.Complete() && in.Size() <= inline {
+			data, err := io.ReadAll(in)
+			if err == nil {
+				x.service.postOctets(e, "data", data)
+			}
+			continue
+		}
+		e["incoming"] = x.service.addIncoming(in)
+		x.service.post(e)
+	}
+}
+
+// An incoming is a message that the page reads in pieces.
+type incoming struct {
+	*msrp.Incoming
+	service *service
+	number  int64
+	buf     []byte
+}
+
+func (s *service) addIncoming(in *msrp.Incoming) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.latest++
+	s.incoming[s.latest] = &incoming{Incoming: in, service: s, number: s.latest}
+	return s.latest
+}
+
+func (s *service) lookupIncoming(number int64) *incoming {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.incoming[number]
+}
+
+// Close gives the message up.
+func (in *incoming) Close() error {
+	in.service.mu.Lock()
+	delete(in.service.incoming, in.number)
+	in.service.mu.Unlock()
+	return in.Incoming.Close()
+}
+
+// maxRead bounds a piece of a message, in octets.
+const maxRead = 1 << 20
+
+// read returns the next piece, at most limit octets, or null at the end. The
+// page asks for one piece at a time.
+func (in *incoming) read(limit int) later {
+	return func() (any, error) {
+		if limit <= 0 || limit > maxRead {
+			limit = maxRead
+		}
+		if cap(in.buf) < limit {
+			in.buf = make([]byte, limit)
+		}
+		// What is there already goes along: fewer and larger pieces.
+		n, err := in.Read(in.buf[:limit])
+		for err == nil && n < limit && in.Buffered() > 0 {
+			var more int
+			more, err = in.Read(in.buf[n:limit])
+			n += more
+		}
+		if n > 0 {
+			return octets(in.buf[:n]), nil
+		}
+		in.Close()
+		if err == io.EOF {
+			return nil, nil
+		}
+		return nil, err
+	}
+}
