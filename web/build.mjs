@@ -1,0 +1,88 @@
+// Builds web/dist: bundles the modules, takes in the wasm that make has put
+// there, and compresses everything for the proxy to serve as it is.
+
+import { build } from "esbuild";
+import { execFileSync } from "node:child_process";
+import { copyFile, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import zlib from "node:zlib";
+
+const web = path.dirname(fileURLToPath(import.meta.url));
+const dist = path.join(web, "dist");
+
+/** The most octets after brotli. */
+const budgets = { "msrp.wasm": 760 * 1024 };
+
+// wasm_exec.js belongs to the toolchain that made the wasm.
+const goroot = execFileSync("go", ["env", "GOROOT"], { encoding: "utf8" }).trim();
+await copyFile(path.join(goroot, "lib/wasm/wasm_exec.js"), path.join(web, "wasm_exec.js"));
+
+for (const name of await readdir(dist)) {
+  if (name !== "placeholder" && name !== "msrp.wasm") await rm(path.join(dist, name), { recursive: true });
+}
+
+const common = {
+  absWorkingDir: web,
+  outdir: dist,
+  bundle: true,
+  format: "esm",
+  target: ["chrome111", "firefox115", "safari16.4"],
+  minify: true,
+  sourcemap: false,
+  legalComments: "none",
+  logLevel: "warning",
+};
+
+// Each of these is a file of its own that the others load by its URL, so that
+// a page has one copy of each however much of it it uses.
+const apart = {
+  name: "apart",
+  setup(b) {
+    b.onResolve({ filter: /^\.{1,2}\/(webmsrp|host|widget|signalling\/\w+)\.js$/ }, ({ path: name, kind }) =>
+      kind === "entry-point" ? undefined : { path: name, external: true },
+    );
+  },
+};
+
+await build({
+  ...common,
+  entryPoints: ["webmsrp.js", "worker.js", "host.js", "widget.js", "page.js"],
+  plugins: [apart],
+});
+await build({
+  ...common,
+  entryPoints: ["signalling/rendezvous.js"],
+  outdir: path.join(dist, "signalling"),
+  plugins: [apart],
+});
+await build({ ...common, entryPoints: ["style.css"] });
+await copyFile(path.join(web, "icon.svg"), path.join(dist, "icon.svg"));
+
+let failed = false;
+for (const name of await readdir(dist, { recursive: true })) {
+  if (!/\.(js|css|wasm|svg|webmanifest)$/.test(name)) continue;
+  const file = path.join(dist, name);
+  const data = await readFile(file);
+  const c = zlib.constants;
+  const br = zlib.brotliCompressSync(data, {
+    params: {
+      [c.BROTLI_PARAM_QUALITY]: 11,
+      [c.BROTLI_PARAM_LGWIN]: 24,
+      [c.BROTLI_PARAM_SIZE_HINT]: data.length,
+      // Four-octet steps are common in wasm: 5 KB less.
+      [c.BROTLI_PARAM_NPOSTFIX]: name.endsWith(".wasm") ? 2 : 0,
+    },
+  });
+  await writeFile(`${file}.br`, br);
+  await writeFile(`${file}.gz`, zlib.gzipSync(data, { level: 9 }));
+  const budget = budgets[name];
+  const over = budget !== undefined && br.length > budget;
+  console.log(`${name.padEnd(28)} ${kib(data.length)} ${kib(br.length)} brotli${budget ? ` of ${kib(budget)}` : ""}${over ? "  TOO LARGE" : ""}`);
+  failed ||= over;
+}
+process.exitCode = failed ? 1 : 0;
+
+function kib(octets) {
+  return `${(octets / 1024).toFixed(1).padStart(7)} KiB`;
+}

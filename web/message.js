@@ -1,0 +1,308 @@
+import { MsrpError } from "./errors.js";
+import { servePort } from "./sources.js";
+
+/** @typedef {import("./rpc.js").Core} Core */
+/** @typedef {import("./webmsrp.d.ts").MsrpSendOptions} SendOptions */
+
+/** How much of an incoming message is fetched at once. */
+const readSize = 256 << 10;
+
+const idCharacters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/** A random Message-ID of 20 letters and digits. */
+function newMessageId() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(20)), (octet) => idCharacters[octet % 62]).join("");
+}
+
+export class MsrpOutgoingMessage extends EventTarget {
+  #core;
+  #number;
+  /** @type {Record<string, any>} */
+  #request;
+  /** @type {Transferable[]} */
+  #transfer = [];
+  /** @type {ReadableStream<Uint8Array> | undefined} */
+  #stream;
+  /** @type {"sending" | "sent" | "delivered" | "failed"} */
+  #state = "sending";
+  #acknowledged = 0;
+  /** @type {Error | undefined} */
+  #error;
+  #started = false;
+  /** @type {unknown} */
+  #abortReason;
+  #sent = deferred();
+  #delivered = deferred();
+  #over = deferred();
+
+  /**
+   * @param {Core} core
+   * @param {import("./webmsrp.d.ts").MsrpBody} body
+   * @param {SendOptions} options
+   */
+  constructor(core, body, options) {
+    super();
+    this.#core = core;
+    this.#number = core.number();
+    this.messageId = newMessageId();
+    /** @type {number | null} */
+    this.size = null;
+    let type = "application/octet-stream";
+    /** @type {any} */
+    let content = body;
+    if (typeof body === "string") {
+      type = "text/plain";
+      this.size = new TextEncoder().encode(body).length;
+    } else if (body instanceof Blob) {
+      type = body.type || type;
+      this.size = body.size;
+    } else if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) {
+      // A copy, because the caller may change or transfer it while it waits.
+      content = body instanceof ArrayBuffer ? new Uint8Array(body.slice(0)) : new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice();
+      this.size = content.length;
+      this.#transfer = [content.buffer];
+    } else if (body instanceof ReadableStream) {
+      this.#stream = body;
+    } else {
+      throw new TypeError("a body is a string, Blob, ArrayBuffer, view of one, or ReadableStream");
+    }
+    this.contentType = options.contentType ?? type;
+    this.#request = {
+      message: this.#number,
+      messageId: this.messageId,
+      contentType: this.contentType,
+      disposition: options.disposition ?? "",
+      successReport: options.successReport !== false,
+      failureReport: options.failureReport ?? "",
+      body: content,
+      size: this.size ?? 0,
+      sized: this.size !== null,
+    };
+    // Nobody has to wait for them.
+    this.sent = this.#sent.promise;
+    this.delivered = this.#delivered.promise;
+    this.sent.catch(() => {});
+    this.delivered.catch(() => {});
+  }
+
+  get acknowledged() {
+    return this.#acknowledged;
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  get error() {
+    return this.#error;
+  }
+
+  /** Resolves when nothing more happens to the message. */
+  get _settled() {
+    return this.#over.promise;
+  }
+
+  /** @param {unknown} [reason] */
+  abort(reason) {
+    if (this.#state !== "sending") return;
+    this.#abortReason = reason ?? new MsrpError("Sending was stopped.", { kind: "aborted", messageId: this.messageId });
+    if (this.#started) this.#core.call("abort", { message: this.#number }).catch(() => {});
+    this._fail(/** @type {Error} */ (this.#abortReason));
+  }
+
+  /** @param {number} session Hands the message to the core. */
+  _start(session) {
+    if (this.#state !== "sending") return;
+    this.#started = true;
+    this.#core.listen("message", this.#number, (event) => this.#progress(event));
+    if (this.#stream) {
+      const { port1, port2 } = new MessageChannel();
+      servePort(this.#stream, port1);
+      this.#request.body = port2;
+      this.#transfer = [port2];
+    }
+    this.#core.call("send", { session, ...this.#request }, this.#transfer).catch((error) => this._fail(error));
+    this.#request = {};
+  }
+
+  /** @param {any} event */
+  #progress(event) {
+    if (event.event === "coreended") {
+      this._fail(event.error);
+      return;
+    }
+    if (event.error) {
+      this._fail(MsrpError.from(event.error));
+      return;
+    }
+    this.#acknowledged = event.acknowledged;
+    if (event.sent && this.#state === "sending") {
+      this.#state = "sent";
+      this.#sent.resolve();
+    }
+    if (event.delivered) {
+      this.#state = "delivered";
+      this.#delivered.resolve();
+      this.#settle();
+    }
+    this.dispatchEvent(new Event("progress"));
+  }
+
+  /** @param {Error} error Ends the message before its success. */
+  _fail(error) {
+    if (this.#state === "failed" || this.#state === "delivered") return;
+    this.#error = error;
+    this.#state = "failed";
+    this.#sent.reject(error);
+    this.#delivered.reject(error);
+    this.#settle();
+    this.dispatchEvent(new Event("progress"));
+  }
+
+  #settle() {
+    this.#core.listen("message", this.#number, undefined);
+    this.#over.resolve();
+  }
+}
+
+export class MsrpFileTransfer extends MsrpOutgoingMessage {
+  /**
+   * @param {Core} core
+   * @param {File | Blob} file
+   * @param {SendOptions & {name?: string}} options
+   */
+  constructor(core, file, options) {
+    const name = options.name ?? (file instanceof File ? file.name : "file");
+    super(core, file, { disposition: `attachment; filename=${quote(name)}`, ...options });
+    this.name = name;
+  }
+}
+
+/** @param {string} s A quoted string of MIME, without what would break the line. */
+function quote(s) {
+  // eslint-disable-next-line no-control-regex
+  return `"${s.replace(/[\u0000-\u001f\u007f]/g, "_").replace(/[\\"]/g, "\\$&")}"`;
+}
+
+/**
+ * A promise with its resolvers at hand.
+ * @returns {{promise: Promise<void>, resolve: () => void, reject: (error: Error) => void}}
+ */
+function deferred() {
+  /** @type {any} */
+  const d = {};
+  d.promise = new Promise((resolve, reject) => Object.assign(d, { resolve, reject }));
+  return d;
+}
+
+export class MsrpMessageEvent extends Event {
+  /** @param {MsrpIncomingMessage} message */
+  constructor(message) {
+    super("message");
+    this.message = message;
+  }
+}
+
+export class MsrpIncomingMessage {
+  #core;
+  /** The number to fetch it by, undefined where data is all of it. @type {number | undefined} */
+  #number;
+  /** @type {Uint8Array<ArrayBuffer> | undefined} */
+  #data;
+  #used = false;
+  /** @type {ReadableStream<Uint8Array<ArrayBuffer>> | undefined} */
+  #body;
+
+  /**
+   * @param {Core} core
+   * @param {{messageId: string, contentType: string, disposition: string, size?: number, from: string, to: string, incoming?: number, data?: Uint8Array<ArrayBuffer>}} event
+   */
+  constructor(core, event) {
+    this.#core = core;
+    this.#number = event.incoming;
+    this.#data = event.data;
+    this.messageId = event.messageId;
+    this.contentType = event.contentType;
+    this.disposition = event.disposition;
+    this.fileName = fileNameOf(event.disposition);
+    this.size = event.size ?? null;
+    this.from = event.from;
+    this.to = event.to;
+  }
+
+  get bodyUsed() {
+    return this.#used;
+  }
+
+  get body() {
+    if (!this.#body) {
+      this.#check();
+      this.#body = new ReadableStream(
+        {
+          pull: async (controller) => {
+            const chunk = await this.#next();
+            if (chunk) controller.enqueue(chunk);
+            else controller.close();
+          },
+          cancel: () => this.#drop(),
+        },
+        // Nothing is fetched before somebody reads: that holds the peer up.
+        { highWaterMark: 0 },
+      );
+    }
+    return this.#body;
+  }
+
+  async text() {
+    return new TextDecoder().decode(await this.arrayBuffer());
+  }
+
+  async arrayBuffer() {
+    return (await this.blob()).arrayBuffer();
+  }
+
+  async blob() {
+    this.#check();
+    /** @type {Uint8Array<ArrayBuffer>[]} */
+    const chunks = [];
+    for (let chunk = await this.#next(); chunk; chunk = await this.#next()) chunks.push(chunk);
+    return new Blob(chunks, { type: this.contentType });
+  }
+
+  #check() {
+    if (this.#used) throw new TypeError("the message was read already");
+    this.#used = true;
+  }
+
+  /** @returns {Promise<Uint8Array<ArrayBuffer> | null>} */
+  async #next() {
+    if (this.#number !== undefined) return this.#core.call("read", { incoming: this.#number, max: readSize });
+    const data = this.#data;
+    this.#data = undefined;
+    return data?.length ? data : null;
+  }
+
+  async #drop() {
+    this.#data = undefined;
+    if (this.#number !== undefined) await this.#core.call("drop", { incoming: this.#number }).catch(() => {});
+  }
+}
+
+/**
+ * The file name of a Content-Disposition, without any path, or null.
+ * @param {string} disposition
+ */
+function fileNameOf(disposition) {
+  const match = /;\s*filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))/i.exec(disposition);
+  const extended = /;\s*filename\*\s*=\s*utf-8''([^;]*)/i.exec(disposition);
+  let name = match ? (match[1]?.replace(/\\(.)/g, "$1") ?? match[2].trim()) : null;
+  if (extended) {
+    try {
+      name = decodeURIComponent(extended[1].trim());
+    } catch {
+      // The plain form will do.
+    }
+  }
+  // eslint-disable-next-line no-control-regex
+  return name?.replace(/^.*[/\\]/s, "").replace(/[\u0000-\u001f\u007f]/g, "_") || null;
+}

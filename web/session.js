@@ -1,0 +1,198 @@
+import { abortable } from "./abort.js";
+import { MsrpError } from "./errors.js";
+import { MsrpFileTransfer, MsrpIncomingMessage, MsrpMessageEvent, MsrpOutgoingMessage } from "./message.js";
+
+/** @typedef {import("./webmsrp.d.ts").MsrpDescription} Description */
+/** @typedef {import("./webmsrp.d.ts").MsrpSendOptions} SendOptions */
+/** @typedef {import("./webmsrp.d.ts").MsrpBody} Body */
+
+export class MsrpSession extends EventTarget {
+  #core;
+  #number;
+  #credentials;
+  /** @type {"new" | "connecting" | "connected" | "failed" | "closed"} */
+  #state = "new";
+  /** @type {MsrpError | undefined} */
+  #error;
+  /** @type {Set<MsrpOutgoingMessage>} */
+  #outgoing = new Set();
+  /** @type {string | undefined} */
+  #offer;
+  /** Resolves once the core has the session, and its place at the relay. @type {Promise<unknown>} */
+  #begun;
+  #began = () => {};
+  /** @type {(error: MsrpError | undefined) => void} */
+  #settleClosed = () => {};
+
+  /**
+   * @param {import("./rpc.js").Core} core
+   * @param {number} client
+   * @param {Record<string, unknown>} options
+   * @param {() => Promise<{username?: string, password?: string}>} credentials
+   */
+  constructor(core, client, options, credentials) {
+    super();
+    if (core?.number === undefined) throw new TypeError("use MsrpClient.createSession");
+    this.#core = core;
+    this.#number = core.number();
+    this.#credentials = credentials;
+    this.#begun = new Promise((resolve) => (this.#began = () => resolve(undefined)));
+    /** @type {Promise<MsrpError | undefined>} */
+    this.closed = new Promise((resolve) => (this.#settleClosed = resolve));
+    core.listen("session", this.#number, (event) => this.#handle(event));
+    core.call("session", { client, session: this.#number, ...options }).catch((error) => this._end(error));
+  }
+
+  get connectionState() {
+    return this.#state;
+  }
+
+  get bufferedAmount() {
+    let octets = 0;
+    for (const message of this.#outgoing) octets += Math.max(0, (message.size ?? 0) - message.acknowledged);
+    return octets;
+  }
+
+  /**
+   * @param {{signal?: AbortSignal}} [options]
+   * @returns {Promise<Description>}
+   */
+  async createOffer({ signal } = {}) {
+    return { type: "offer", sdp: await this.#negotiate("offer", {}, signal) };
+  }
+
+  /**
+   * @param {{signal?: AbortSignal}} [options]
+   * @returns {Promise<Description>}
+   */
+  async createAnswer({ signal } = {}) {
+    if (this.#offer === undefined) throw new MsrpError("There is no offer to answer: give it to setRemoteDescription first.");
+    return { type: "answer", sdp: await this.#negotiate("answer", { sdp: this.#offer }, signal) };
+  }
+
+  /**
+   * @param {"offer" | "answer"} op
+   * @param {object} fields
+   * @param {AbortSignal | undefined} signal
+   */
+  async #negotiate(op, fields, signal) {
+    this.#check();
+    signal?.throwIfAborted();
+    const sdp = await abortable(
+      (async () => this.#call(op, { ...(await this.#credentials()), ...fields }))(),
+      signal,
+    );
+    this.#began();
+    return sdp;
+  }
+
+  /** @param {Description} description */
+  async setRemoteDescription({ type, sdp }) {
+    this.#check();
+    if (typeof sdp !== "string") throw new TypeError("a description needs sdp, a string");
+    if (type === "offer") this.#offer = sdp;
+    else if (type === "answer") await this.#call("accept", { sdp });
+    else throw new TypeError(`a description is an "offer" or an "answer", not ${JSON.stringify(type)}`);
+  }
+
+  /**
+   * @param {Body} body
+   * @param {SendOptions} [options]
+   */
+  send(body, options = {}) {
+    return this.#start(new MsrpOutgoingMessage(this.#core, body, options), options);
+  }
+
+  /**
+   * @param {File | Blob} file
+   * @param {SendOptions & {name?: string}} [options]
+   */
+  sendFile(file, options = {}) {
+    if (!(file instanceof Blob)) throw new TypeError("sendFile takes a File or a Blob");
+    return this.#start(new MsrpFileTransfer(this.#core, file, options), options);
+  }
+
+  /**
+   * @template {MsrpOutgoingMessage} M
+   * @param {M} message
+   * @param {SendOptions} options
+   * @returns {M}
+   */
+  #start(message, { signal }) {
+    if (this.#error || this.#state === "closed") {
+      message._fail(this.#error ?? new MsrpError("The conversation is closed.", { kind: "closed" }));
+      return message;
+    }
+    this.#outgoing.add(message);
+    message._settled.then(() => this.#outgoing.delete(message));
+    if (signal) {
+      const abort = () => message.abort(signal.reason);
+      if (signal.aborted) abort();
+      signal.addEventListener("abort", abort, { once: true });
+      message._settled.then(() => signal.removeEventListener("abort", abort));
+    }
+    // In order: every message waits for the same promise.
+    this.#begun.then(() => message._start(this.#number));
+    return message;
+  }
+
+  /** @param {{signal?: AbortSignal}} [options] */
+  async probe({ signal } = {}) {
+    this.#check();
+    await abortable(this.#call("probe", {}), signal);
+  }
+
+  async close() {
+    if (this.#state === "failed" || this.#state === "closed") return;
+    this._end(undefined);
+    await this.#call("close", {}).catch(() => {}); // a core that is gone has no sessions
+  }
+
+  /**
+   * @param {string} op
+   * @param {Record<string, unknown>} fields
+   */
+  #call(op, fields) {
+    return this.#core.call(op, { session: this.#number, ...fields });
+  }
+
+  #check() {
+    if (this.#error) throw this.#error;
+    if (this.#state === "closed") throw new MsrpError("The conversation is closed.", { kind: "closed" });
+  }
+
+  /** @param {any} event */
+  #handle(event) {
+    switch (event.event) {
+      case "state":
+        if (event.state === "closed") this._end(event.error && event.error.kind !== "closed" ? MsrpError.from(event.error) : undefined);
+        else this.#setState(event.state);
+        break;
+      case "message":
+        this.dispatchEvent(new MsrpMessageEvent(new MsrpIncomingMessage(this.#core, event)));
+        break;
+      case "coreended":
+        this._end(event.error);
+    }
+  }
+
+  /**
+   * Ends the session, for a reason or because it was closed.
+   * @param {MsrpError | undefined} error
+   */
+  _end(error) {
+    if (this.#state === "failed" || this.#state === "closed") return;
+    this.#error = error;
+    this.#core.listen("session", this.#number, undefined);
+    const reason = error ?? new MsrpError("The conversation is closed.", { kind: "closed" });
+    for (const message of this.#outgoing) message._fail(reason);
+    this.#setState(error && error.kind !== "closed" ? "failed" : "closed");
+    this.#settleClosed(error);
+  }
+
+  /** @param {"connecting" | "connected" | "failed" | "closed"} state */
+  #setState(state) {
+    this.#state = state;
+    this.dispatchEvent(new Event("connectionstatechange"));
+  }
+}
