@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/coder/websocket"
@@ -20,14 +23,22 @@ const maxHeader = 16 << 10
 
 // DialWebSocket connects to a relay of RFC 7977, for native programs; chunk is
 // the most octets of body it may send in one SEND.
-func DialWebSocket(ctx context.Context, url string, chunk int) (msrp.MessageConn, error) {
-	c, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{Subprotocols: []string{Subprotocol}})
+func DialWebSocket(ctx context.Context, address string, chunk int) (msrp.MessageConn, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	// Kamailio refuses a handshake without an Origin, ours one that is foreign.
+	origin := strings.Replace(u.Scheme, "ws", "http", 1) + "://" + u.Host
+	c, _, err := websocket.Dial(ctx, address, &websocket.DialOptions{
+		Subprotocols: []string{Subprotocol}, HTTPHeader: http.Header{"Origin": {origin}},
+	})
 	if err != nil {
 		return nil, err
 	}
 	if c.Subprotocol() != Subprotocol {
 		c.Close(websocket.StatusPolicyViolation, "the subprotocol is not msrp")
-		return nil, errors.New("the server at " + url + " does not speak MSRP over WebSocket")
+		return nil, errors.New("the server at " + address + " does not speak MSRP over WebSocket")
 	}
 	return newWebSocket(c, chunk), nil
 }
