@@ -207,7 +207,10 @@ func (l *Link) close(reason error) {
 	l.closed = true
 	l.refuses = errors.Is(reason, ErrRefused)
 	open := l.inFlight.All()
-	flows := l.flows
+	lost := make([]flow, 0, len(l.flows))
+	for _, f := range l.flows {
+		lost = append(lost, f.take())
+	}
 	l.flows = nil
 	tokens := l.tokens
 	l.tokens = nil
@@ -237,7 +240,7 @@ func (l *Link) close(reason error) {
 	for _, tx := range open {
 		tx.fail(code, comment)
 	}
-	for _, f := range flows {
+	for _, f := range lost {
 		f.fail(code, comment)
 	}
 }
@@ -292,15 +295,22 @@ func (l *Link) disown(t *token) {
 	var lost flow
 	if f := l.flows[t]; f != nil {
 		delete(l.flows, t)
-		lost.frames, lost.owed, lost.timer = f.frames, f.owed, f.timer
-		f.frames, f.owed = nil, nil // its turn may still come
+		lost = f.take()
 	}
 	l.mu.Unlock()
 	lost.fail(msrp.StatusNoSession, msrp.StatusText(msrp.StatusNoSession))
 }
 
-// fail ends what a flow held that is no longer part of a link: its senders
-// get their 200 at once and a report of what became of it.
+// take empties a flow, whose turn may still come and whose frame may be on its
+// way, and returns what it held; the link's mutex is held.
+func (f *flow) take() flow {
+	held := flow{frames: f.frames, owed: f.owed, timer: f.timer}
+	f.frames, f.owed, f.timer = nil, nil, nil
+	return held
+}
+
+// fail ends what was taken from a flow: its senders get their 200 at once and
+// a report of what became of it.
 func (f *flow) fail(code int, comment string) {
 	if f.timer != nil {
 		f.timer.Stop()

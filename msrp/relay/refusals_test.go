@@ -366,9 +366,9 @@ func TestFailures(t *testing.T) {
 			alice := r.browser()
 			token := alice.token("alice", aliceURI, true)
 			id := alice.send("SEND", token+" "+c.to, aliceURI, text("hi"), "Message-ID: m3ss4ge1", "Byte-Range: 1-2/2")
-			g := alice.read()
-			// One notice: a report after the 200, or at once where it is known
-			// by then.
+			g := alice.next(true)
+			// One notice: a report beside the 200, or the response itself where
+			// it is known by then.
 			require.Equal(t, id, g.TransactionID)
 			if g.Code == 200 {
 				g = alice.want("REPORT", aliceURI, token)

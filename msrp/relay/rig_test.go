@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -70,6 +71,8 @@ type side struct {
 	c    net.Conn
 	in   *msrp.Reader
 	done chan error // Serve's
+
+	passed []got // read while something else was wanted
 }
 
 // connect opens a connection to the relay.
@@ -81,9 +84,13 @@ func (r *rig) connect(info LinkInfo) *side {
 }
 
 func newSide(t *testing.T, c net.Conn) *side {
-	t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(guard))
-	return &side{t, c, msrp.NewReader(c), make(chan error, 1)}
+	s := &side{t: t, c: c, in: msrp.NewReader(c), done: make(chan error, 1)}
+	t.Cleanup(func() {
+		c.Close()
+		assert.Empty(t, s.passed)
+	})
+	return s
 }
 
 func (r *rig) browser() *side { return r.connect(LinkInfo{WebSocket: true, Secure: true}) }
@@ -170,10 +177,29 @@ func (s *side) read() got {
 	return g
 }
 
+// next returns the first request, or response, that was not taken yet: the
+// two pass each other where one connection carries both.
+func (s *side) next(response bool) got {
+	s.t.Helper()
+	for i, g := range s.passed {
+		if g.IsResponse() == response {
+			s.passed = slices.Delete(s.passed, i, i+1)
+			return g
+		}
+	}
+	for {
+		g := s.read()
+		if g.IsResponse() == response {
+			return g
+		}
+		s.passed = append(s.passed, g)
+	}
+}
+
 // want reads a request and compares method and paths.
 func (s *side) want(method, to, from string) got {
 	s.t.Helper()
-	g := s.read()
+	g := s.next(false)
 	require.Equal(s.t, method, g.Method, "%d %s", g.Code, g.Comment)
 	assert.Equal(s.t, to, g.To.String())
 	assert.Equal(s.t, from, g.From.String())
@@ -183,8 +209,7 @@ func (s *side) want(method, to, from string) got {
 // wantCode reads a response and compares transaction, code and paths.
 func (s *side) wantCode(id string, code int, to, from string) got {
 	s.t.Helper()
-	g := s.read()
-	require.True(s.t, g.IsResponse(), "%s", g.Method)
+	g := s.next(true)
 	assert.Equal(s.t, id, g.TransactionID)
 	assert.Equal(s.t, code, g.Code)
 	assert.Equal(s.t, to, g.To.String())
@@ -198,6 +223,7 @@ func (s *side) wantSilence(token, own string) {
 	s.t.Helper()
 	id := s.send("SEND", token, own, nil, "Message-ID: pr0be")
 	s.wantCode(id, 200, own, token)
+	assert.Empty(s.t, s.passed)
 }
 
 // wantEnd reads until the relay closes the connection.
