@@ -42,7 +42,7 @@ func (l *Link) handleAuth(u *msrp.Unit) error {
 	if err != nil {
 		return l.authFailed(u, "", err.Error())
 	}
-	ha1, user, known := r.config.Users.HA1(answer.Algorithm, answer.Username, r.config.Realm)
+	ha1, user, known := r.config.Users.HA1(answer.Algorithm, answer.Username)
 	good := answer.Verify(ha1, msrp.MethodAuth, u.To.Last().String())
 	if !known || !good || answer.Realm != r.config.Realm {
 		return l.authFailed(u, answer.Username, "wrong username or password")
@@ -85,15 +85,14 @@ func (l *Link) handleAuth(u *msrp.Unit) error {
 	return nil
 }
 
-// challenge asks for credentials, MD5 last because some clients take the last
-// challenge and others the first they know.
+// challenge asks for credentials, strongest first (RFC 7616, section 3.7).
 func (l *Link) challenge(u *msrp.Unit, stale bool) {
 	c := digest.Challenge{
 		Realm: l.relay.config.Realm, Nonce: l.relay.nonces.next(), Opaque: "webmsrp", // msrplib fails without one
 		Stale: stale,
 	}
 	var header msrp.Header
-	for _, c.Algorithm = range []digest.Algorithm{digest.SHA256, digest.MD5} {
+	for _, c.Algorithm = range l.relay.config.Users.Algorithms() {
 		header = append(header, msrp.Field{Name: "WWW-Authenticate", Value: c.String()})
 	}
 	l.respond(u, msrp.StatusUnauthorized, header...)

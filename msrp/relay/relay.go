@@ -27,11 +27,13 @@ import (
 
 // Users knows who may use a relay.
 type Users interface {
-	// HA1 returns the hash of name, realm and password that proves a username,
-	// see [digest.HA1]; user is the name that limits and logs go by. ok is
-	// false for a name that is unknown, expired, or has no hash of this
-	// algorithm.
-	HA1(a digest.Algorithm, username, realm string) (ha1, user string, ok bool)
+	// Algorithms returns those that every user can answer, strongest first.
+	Algorithms() []digest.Algorithm
+	// HA1 returns the hash of name, the relay's realm and password that proves
+	// a username, see [digest.HA1]; user is the name that limits and logs go
+	// by. ok is false for a name that is unknown, expired, or has no hash of
+	// this algorithm.
+	HA1(a digest.Algorithm, username string) (ha1, user string, ok bool)
 }
 
 // ErrRefused is what [Config.Dial] returns, wrapped or not, for an address that

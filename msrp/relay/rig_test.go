@@ -24,9 +24,13 @@ const guard = 20 * time.Second
 // passwords are Users with a password each.
 type passwords map[string]string
 
-func (p passwords) HA1(a digest.Algorithm, username, realm string) (string, string, bool) {
+func (p passwords) Algorithms() []digest.Algorithm {
+	return []digest.Algorithm{digest.SHA256, digest.MD5}
+}
+
+func (p passwords) HA1(a digest.Algorithm, username string) (string, string, bool) {
 	password, ok := p[username]
-	return digest.HA1(a, username, realm, password), username, ok
+	return digest.HA1(a, username, "relay.example.com", password), username, ok
 }
 
 // A rig is a relay whose neighbours are written by hand.

@@ -10,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,26 +41,29 @@ func sign(secret, username string) string {
 type Store struct {
 	secret string
 	path   string
+	realm  string
 
-	mu      sync.Mutex
-	users   map[key]string // HA1s
-	checked time.Time      // when the file was last looked at
-	modTime time.Time
+	mu         sync.Mutex
+	users      hashes
+	algorithms []digest.Algorithm // that every user has a hash of
+	checked    time.Time          // when the file was last looked at
+	modTime    time.Time
 }
 
-type key struct {
-	algorithm       digest.Algorithm
-	username, realm string
-}
+// hashes are the HA1s of each username.
+type hashes map[string]map[digest.Algorithm]string
+
+// algorithms are those of htdigest files, strongest first.
+var algorithms = []digest.Algorithm{digest.SHA256, digest.MD5}
 
 // checkEvery is how often the file is looked at for changes, at most.
 const checkEvery = time.Second
 
 // NewStore returns a store over an htdigest file, with lines user:realm:hash of
 // MD5 or SHA-256, and a secret; either may be "". The file is read again when
-// it changes.
-func NewStore(path, secret string) (*Store, error) {
-	s := &Store{secret: secret, path: path}
+// it changes. Lines of other realms do not count.
+func NewStore(path, secret, realm string) (*Store, error) {
+	s := &Store{secret: secret, path: path, realm: realm, algorithms: algorithms}
 	if path == "" && secret == "" {
 		return nil, errors.New("no users file and no secret")
 	}
@@ -85,18 +90,39 @@ func (s *Store) reload() error {
 		return err
 	}
 	defer f.Close()
-	users, err := parse(f)
+	users, err := parse(f, s.realm)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.path, err)
 	}
-	s.users, s.modTime = users, info.ModTime()
+	common, err := users.common()
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.path, err)
+	}
+	s.users, s.algorithms, s.modTime = users, common, info.ModTime()
 	return nil
 }
 
-// parse reads htdigest lines. Blank lines and those that start with # are
-// skipped.
-func parse(r io.Reader) (map[key]string, error) {
-	users := make(map[key]string)
+// common returns the algorithms that every user has a hash of. A relay asks
+// for the password before it knows who comes, and must not ask in terms in
+// which some cannot answer.
+func (h hashes) common() ([]digest.Algorithm, error) {
+	var common []digest.Algorithm
+	for _, a := range algorithms {
+		without := func(of map[digest.Algorithm]string) bool { return of[a] == "" }
+		if !slices.ContainsFunc(slices.Collect(maps.Values(h)), without) {
+			common = append(common, a)
+		}
+	}
+	if len(common) == 0 {
+		return nil, errors.New("some users have an MD5 hash only and others SHA-256 only: give all of them a line of the same")
+	}
+	return common, nil
+}
+
+// parse reads the htdigest lines of a realm. Blank lines and those that start
+// with # are skipped.
+func parse(r io.Reader, realm string) (hashes, error) {
+	users, elsewhere := make(hashes), ""
 	lines := bufio.NewScanner(r)
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
@@ -111,39 +137,59 @@ func parse(r io.Reader) (map[key]string, error) {
 		if algorithm == "" || strings.Trim(strings.ToLower(f[2]), "0123456789abcdef") != "" {
 			return nil, fmt.Errorf("line %d: the hash is neither MD5 (32 digits) nor SHA-256 (64)", n)
 		}
-		users[key{algorithm, f[0], f[1]}] = strings.ToLower(f[2])
+		if f[1] != realm {
+			elsewhere = f[1]
+			continue
+		}
+		if users[f[0]] == nil {
+			users[f[0]] = make(map[digest.Algorithm]string)
+		}
+		users[f[0]][algorithm] = strings.ToLower(f[2])
+	}
+	if len(users) == 0 && elsewhere != "" {
+		return nil, fmt.Errorf("no user of the realm %q, only of %q", realm, elsewhere)
 	}
 	return users, lines.Err()
 }
 
+// Algorithms implements [relay.Users].
+func (s *Store) Algorithms() []digest.Algorithm {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refresh()
+	return s.algorithms
+}
+
+// refresh looks at the file now and then; s.mu is held. A file that is broken
+// for a moment leaves the users as they were.
+func (s *Store) refresh() {
+	if s.path != "" && time.Since(s.checked) > checkEvery {
+		s.reload()
+	}
+}
+
 // HA1 implements [relay.Users]. The user of a minted name is the part behind
 // its expiry.
-func (s *Store) HA1(a digest.Algorithm, username, realm string) (ha1, user string, ok bool) {
+func (s *Store) HA1(a digest.Algorithm, username string) (ha1, user string, ok bool) {
 	if expiry, name, minted := strings.Cut(username, ":"); minted && s.secret != "" {
 		seconds, err := strconv.ParseInt(expiry, 10, 64)
 		if err != nil || name == "" || time.Now().Unix() >= seconds {
 			return "", "", false
 		}
-		return digest.HA1(a, username, realm, sign(s.secret, username)), name, true
-	}
-	if s.path == "" {
-		return "", "", false
+		return digest.HA1(a, username, s.realm, sign(s.secret, username)), name, true
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if time.Since(s.checked) > checkEvery {
-		// A file that is broken for a moment leaves the users as they were.
-		s.reload()
-	}
-	ha1, ok = s.users[key{a, username, realm}]
-	return ha1, username, ok
+	s.refresh()
+	ha1 = s.users[username][a]
+	return ha1, username, ha1 != ""
 }
 
 // Check reports whether a password belongs to a username, and the user.
-func (s *Store) Check(username, password, realm string) (user string, ok bool) {
-	for _, a := range []digest.Algorithm{digest.SHA256, digest.MD5} {
-		ha1, user, known := s.HA1(a, username, realm)
-		if known && hmac.Equal([]byte(ha1), []byte(digest.HA1(a, username, realm, password))) {
+func (s *Store) Check(username, password string) (user string, ok bool) {
+	for _, a := range algorithms {
+		ha1, user, known := s.HA1(a, username)
+		if known && hmac.Equal([]byte(ha1), []byte(digest.HA1(a, username, s.realm, password))) {
 			return user, true
 		}
 	}

@@ -25,7 +25,7 @@ func (s *Server) handler() http.Handler {
 	mux.Handle("/msrp", &bridge.Door{Relay: s.relay, Origins: origins, Secure: s.secure(), ChunkSize: chunkSize, Log: s.log})
 	meeting := &rendezvous.Server{Bus: s.bus, Origins: origins, Secure: s.secure(), Log: s.log}
 	if !c.Dev {
-		meeting.Check = func(username, password string) (string, bool) { return s.users.Check(username, password, c.Realm) }
+		meeting.Check = s.users.Check
 	}
 	mux.Handle("/rendezvous", meeting)
 	if c.Dev {

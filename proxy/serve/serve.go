@@ -58,6 +58,9 @@ func Run(ctx context.Context, c *Config, logTo io.Writer, ready func(*Server)) e
 	if err := s.start(ctx); err != nil {
 		return err
 	}
+	if !c.Dev {
+		s.log.Info("ready", "page", s.URL, "msrps", s.Addr["msrps-listen"], "msrp", s.Addr["msrp-listen"], "admin", s.Addr["admin-listen"])
+	}
 	if ready != nil {
 		ready(s)
 	}
@@ -89,7 +92,7 @@ func newServer(c *Config, logTo io.Writer) (*Server, error) {
 		s.secret = base64.RawURLEncoding.EncodeToString(key[:])
 	}
 	var err error
-	s.users, err = credential.NewStore(c.Users, s.secret)
+	s.users, err = credential.NewStore(c.Users, s.secret, c.Realm)
 	return s, err
 }
 

@@ -70,7 +70,7 @@ func (s *Server) ws(path string) string { return "ws://" + s.Addr["listen"] + pa
 // caller makes calls as a browser does: over a WebSocket, with the demo's
 // credentials.
 func (s *Server) caller(t *testing.T, name string) (*msrp.Endpoint, *call.RelayHost) {
-	ws, err := bridge.DialWebSocket(t.Context(), s.ws("/msrp"), 1<<20)
+	ws, err := bridge.DialWebSocket(t.Context(), s.ws("/msrp"), 1<<20, nil)
 	require.NoError(t, err)
 	endpoint := msrp.NewEndpoint(nil)
 	conn := endpoint.NewConn(msrp.NewMessages(ws))
@@ -135,7 +135,7 @@ func (s *Server) talkToEcho(t *testing.T, name string, secure bool) {
 	endpoint, host := s.caller(t, "alice")
 	c := newCall(endpoint, host, secure)
 	defer c.Close()
-	meeting, err := rendezvous.Dial(ctx, s.ws("/rendezvous"), "alice", "", "")
+	meeting, err := rendezvous.Dial(ctx, rendezvous.Registration{URL: s.ws("/rendezvous"), Name: "alice"})
 	require.NoError(t, err)
 	defer meeting.Close()
 	offer, err := c.Offer(ctx)
@@ -409,7 +409,7 @@ func TestDemoCredentials(t *testing.T) {
 	}
 	status, body := get("name=Zo%C3%AB", "")
 	assert.Equal(t, 200, status)
-	user, ok := s.users.Check(body["username"].(string), body["password"].(string), "webmsrp")
+	user, ok := s.users.Check(body["username"].(string), body["password"].(string))
 	assert.True(t, ok)
 	assert.Equal(t, "Zoë", user)
 	assert.EqualValues(t, 86400, body["ttl"])
