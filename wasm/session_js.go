@@ -28,8 +28,12 @@ func (s *service) newSession(c *client, r request) error {
 		return errNoClient
 	}
 	x := &session{service: s, number: r.num("session"), client: c}
+	host := c.direct
+	if r.flag("noDirect") {
+		host = c.relayed
+	}
 	x.call = call.New(call.Options{
-		Endpoint: c.endpoint, Host: c.host(!r.flag("noDirect")), Secure: r.flag("secure"), Username: r.str("displayName"),
+		Endpoint: c.endpoint, Host: host, Secure: r.flag("secure"), Username: r.str("displayName"),
 		Session: msrp.SessionOptions{
 			AcceptTypes: r.strs("acceptTypes"), MaxSize: r.num("maxSize"),
 			StateChanged: x.stateChanged,

@@ -69,17 +69,30 @@ func dialWebSocket(url string, canceled <-chan struct{}) (*webSocket, error) {
 		return nil, err
 	}
 	opened := make(chan error, 1)
+	isOpen := false
+	end := func(err error) {
+		if !isOpen {
+			err = fmt.Errorf("no MSRP over WebSocket at %s: is the proxy running, does it let pages of this origin in, and does the page's Content-Security-Policy allow it?", url)
+		}
+		select {
+		case opened <- err:
+		default:
+		}
+		w.end(err)
+	}
 	err = errors.Join(
-		w.listen("open", func(request) { opened <- nil }),
-		w.listen("message", func(event request) { w.receive(event.get("data")) }),
-		w.listen("close", func(event request) {
-			err := closeError(int(event.num("code")), event.str("reason"))
-			select {
-			case opened <- fmt.Errorf("no MSRP over WebSocket at %s: is the proxy running, and does it let pages of this origin in? (%w)", url, err):
-			default:
-			}
-			w.end(err)
+		w.listen("open", func(request) {
+			isOpen = true
+			opened <- nil
 		}),
+		w.listen("message", func(event request) { w.receive(event.get("data")) }),
+		w.listen("error", func(request) {
+			// No close follows where a Content-Security-Policy forbids to connect.
+			if !isOpen {
+				end(nil)
+			}
+		}),
+		w.listen("close", func(event request) { end(closeError(int(event.num("code")), event.str("reason"))) }),
 	)
 	if err != nil {
 		w.Close(nil)

@@ -48,7 +48,8 @@ export class MsrpClient extends EventTarget {
     const core = await abortable(acquireCore({ wasmURL: options.wasmURL && new URL(options.wasmURL, location.href).href, worker: options.worker !== false }), signal);
     const client = new MsrpClient(core, target.href, options);
     try {
-      await abortable(core.call("connect", { client: client.#number, url: target.href, username: options.username, password: options.password }), signal);
+      const { username, password } = (await abortable((async () => options.credentials?.())(), signal)) ?? options;
+      await abortable(core.call("connect", { client: client.#number, url: target.href, secure: client.#secure, username, password }), signal);
     } catch (error) {
       await client.close();
       throw error;
@@ -61,6 +62,11 @@ export class MsrpClient extends EventTarget {
     return this.#state;
   }
 
+  /** Whether sessions offer TLS where they do not say. */
+  get #secure() {
+    return this.url.startsWith("wss:");
+  }
+
   /** @param {import("./webmsrp.d.ts").MsrpSessionOptions} [options] */
   createSession(options = {}) {
     if (this.#state === "closed") throw new MsrpError("The connection is closed.", { kind: "closed" });
@@ -69,7 +75,7 @@ export class MsrpClient extends EventTarget {
       acceptWrappedTypes: options.acceptWrappedTypes ?? [],
       maxSize: options.maxSize ?? 0,
       noDirect: options.direct === false,
-      secure: options.secure ?? this.url.startsWith("wss:"),
+      secure: options.secure ?? this.#secure,
       displayName: (options.displayName ?? "").replace(/\s+/g, "_"),
     }, async () => (await this.#options.credentials?.()) ?? {});
     this.#sessions.add(session);

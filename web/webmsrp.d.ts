@@ -29,6 +29,10 @@ export class MsrpError extends Error {
   readonly kind: "status" | "lost" | "closed" | "aborted" | "type" | "size" | "failed";
   /** The message that failed. */
   readonly messageId?: string;
+  /** For signalling, to reject with the same kind of error. */
+  constructor(message: string, details?: { code?: number; kind?: MsrpError["kind"]; messageId?: string; cause?: unknown });
+  /** The error for a code, with a text for people. comment is the other side's own. */
+  static status(code: number, comment?: string, details?: { messageId?: string; cause?: unknown }): MsrpError;
 }
 
 export interface MsrpCredentials {
@@ -39,7 +43,7 @@ export interface MsrpCredentials {
 export interface MsrpConnectOptions {
   username?: string;
   password?: string;
-  /** Asked before each session for credentials that may last for a short time. */
+  /** Asked when connecting and before each session for credentials that may last for a short time. */
   credentials?: () => MsrpCredentials | Promise<MsrpCredentials>;
   /** Where msrp.wasm lies. Default: beside this module. */
   wasmURL?: string | URL;
@@ -53,9 +57,9 @@ export interface MsrpConnectOptions {
 export class MsrpClient extends EventTarget {
   private constructor();
   /**
-   * Opens the WebSocket. Rejects with kind "failed" where there is no relay at
-   * the URL or it does not let this page in; a wrong password shows later, with
-   * the first offer or answer.
+   * Opens the WebSocket and authenticates. Rejects with kind "failed" where
+   * there is no relay at the URL or it does not let this page in, with code 401
+   * for a wrong username or password.
    */
   static connect(url: string | URL, options?: MsrpConnectOptions): Promise<MsrpClient>;
   readonly url: string;
@@ -168,6 +172,7 @@ export class MsrpFileTransfer extends MsrpOutgoingMessage {
 }
 
 export class MsrpMessageEvent extends Event {
+  private constructor();
   readonly message: MsrpIncomingMessage;
 }
 

@@ -10,8 +10,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/webmsrp/webmsrp/msrp"
@@ -222,73 +220,4 @@ func (c *Call) Close() error {
 		return s.Close()
 	}
 	return nil
-}
-
-// A RelayHost takes its places at a relay, each with an AUTH of its own (RFC
-// 4976, section 5.1).
-type RelayHost struct {
-	// Conn leads to the relay.
-	Conn *msrp.Conn
-	// Relay returns the URI of the relay for AUTH, of which the scheme says
-	// what is asked for.
-	Relay func(secure bool) (msrp.URI, error)
-	// Credentials returns username and password; it may be nil.
-	Credentials func(ctx context.Context) (username, password string, err error)
-	// Transport is that of the own URIs: "ws" behind a WebSocket, else "tcp".
-	Transport string
-	// NoDirect keeps from asking for direct mode.
-	NoDirect bool
-}
-
-// RelayURI returns the URI that AUTH gives a relay behind a WebSocket (RFC 7977,
-// section 5.2), from the URL of the WebSocket: wss://relay.example.com/msrp is
-// msrps://relay.example.com:443;ws. The scheme says what kind of token is
-// wanted.
-func RelayURI(webSocketURL string, secure bool) (msrp.URI, error) {
-	scheme, rest, _ := strings.Cut(webSocketURL, "://")
-	port := map[string]string{"ws": "80", "wss": "443"}[strings.ToLower(scheme)]
-	if port == "" {
-		return msrp.URI{}, errors.New("call: " + strconv.Quote(webSocketURL) + " is not a ws:// or wss:// URL")
-	}
-	authority := rest
-	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
-		authority = rest[:i]
-	}
-	authority = authority[strings.LastIndexByte(authority, '@')+1:]
-	if i := strings.LastIndexByte(authority, ':'); i > strings.LastIndexByte(authority, ']') {
-		authority, port = authority[:i], authority[i+1:]
-	}
-	n, err := strconv.Atoi(port)
-	if err != nil {
-		return msrp.URI{}, errors.New("call: bad port in " + strconv.Quote(webSocketURL))
-	}
-	return msrp.MakeURI(secure, authority, n, "", msrp.TransportWS)
-}
-
-// Place implements [Host].
-func (h *RelayHost) Place(ctx context.Context, secure bool) (*Place, error) {
-	relay, err := h.Relay(secure)
-	if err != nil {
-		return nil, err
-	}
-	// Nobody dials the own URI: a name that cannot exist says so (RFC 7977,
-	// appendix A).
-	uri, err := msrp.MakeURI(secure, msrp.NewID()+".invalid", msrp.DefaultPort, msrp.NewID(), h.Transport)
-	if err != nil {
-		return nil, err
-	}
-	auth := msrp.Auth{Relay: msrp.Path{relay}, URI: uri, Direct: !h.NoDirect}
-	if h.Credentials != nil {
-		if auth.Username, auth.Password, err = h.Credentials(ctx); err != nil {
-			return nil, err
-		}
-	}
-	grant, err := h.Conn.Authenticate(ctx, auth)
-	if err != nil {
-		return nil, err
-	}
-	return &Place{
-		URI: uri, Path: grant.PathFor(uri), UsePath: grant.UsePath, Conn: h.Conn,
-		Setup: sdp.ActPass, ChunkSize: grant.ChunkSize, Fingerprint: grant.Fingerprint, Direct: grant.Direct,
-	}, nil
 }
