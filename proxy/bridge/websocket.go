@@ -22,8 +22,9 @@ const Subprotocol = "msrp"
 const maxHeader = 16 << 10
 
 // DialWebSocket connects to a relay of RFC 7977, for native programs; chunk is
-// the most octets of body it may send in one SEND.
-func DialWebSocket(ctx context.Context, address string, chunk int) (msrp.MessageConn, error) {
+// the most octets of body it may send in one SEND. client makes the handshake,
+// nil is http.DefaultClient.
+func DialWebSocket(ctx context.Context, address string, chunk int, client *http.Client) (msrp.MessageConn, error) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, err
@@ -31,7 +32,7 @@ func DialWebSocket(ctx context.Context, address string, chunk int) (msrp.Message
 	// Kamailio refuses a handshake without an Origin, ours one that is foreign.
 	origin := strings.Replace(u.Scheme, "ws", "http", 1) + "://" + u.Host
 	c, _, err := websocket.Dial(ctx, address, &websocket.DialOptions{
-		Subprotocols: []string{Subprotocol}, HTTPHeader: http.Header{"Origin": {origin}},
+		Subprotocols: []string{Subprotocol}, HTTPHeader: http.Header{"Origin": {origin}}, HTTPClient: client,
 	})
 	if err != nil {
 		return nil, err

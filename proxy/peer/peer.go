@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"sync"
 
@@ -297,6 +298,13 @@ func (p *Peer) dial(ctx context.Context, uri msrp.URI, fingerprints []string) (*
 	return p.newConn(msrp.NewStream(c)), nil
 }
 
+// httpClient makes the handshakes of WebSockets.
+func (p *Peer) httpClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: p.config.Roots},
+	}}
+}
+
 func (p *Peer) newConn(t msrp.Transport) *msrp.Conn {
 	conn := p.endpoint.NewConn(t)
 	p.mu.Lock()
@@ -315,7 +323,7 @@ func (p *Peer) relayHost() (call.Host, error) {
 	h := &call.RelayHost{Credentials: func(context.Context) (string, string, error) { return c.User, c.Password, nil }}
 	switch u.Scheme {
 	case "ws", "wss":
-		ws, err := bridge.DialWebSocket(p.ctx, c.Relay, 1<<20)
+		ws, err := bridge.DialWebSocket(p.ctx, c.Relay, 1<<20, p.httpClient())
 		if err != nil {
 			return nil, err
 		}
@@ -401,7 +409,9 @@ func (p *Peer) await(d *directHost) error {
 // register takes and makes calls at the rendezvous.
 func (p *Peer) register() error {
 	c := &p.config
-	client, err := rendezvous.Dial(p.ctx, c.Rendezvous, c.Name, c.User, c.Password)
+	client, err := rendezvous.Dial(p.ctx, rendezvous.Registration{
+		URL: c.Rendezvous, Name: c.Name, Username: c.User, Password: c.Password, HTTPClient: p.httpClient(),
+	})
 	if err != nil {
 		return fmt.Errorf("rendezvous %s: %w", c.Rendezvous, err)
 	}

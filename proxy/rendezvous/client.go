@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 
 	"github.com/coder/websocket"
@@ -43,14 +44,23 @@ type RefusedError struct {
 
 func (e *RefusedError) Error() string { return fmt.Sprintf("rendezvous: %d %s", e.Code, e.Reason) }
 
-// Dial registers name at the server with that ws or wss URL.
-func Dial(ctx context.Context, url, name, username, password string) (*Client, error) {
-	ws, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{Subprotocols: []string{Subprotocol}})
+// A Registration is what a client wants of a server.
+type Registration struct {
+	URL                string // ws or wss
+	Name               string
+	Username, Password string
+	// HTTPClient makes the handshake, nil is http.DefaultClient.
+	HTTPClient *http.Client
+}
+
+// Dial registers a name at a server.
+func Dial(ctx context.Context, r Registration) (*Client, error) {
+	ws, _, err := websocket.Dial(ctx, r.URL, &websocket.DialOptions{Subprotocols: []string{Subprotocol}, HTTPClient: r.HTTPClient})
 	if err != nil {
 		return nil, err
 	}
 	ws.SetReadLimit(maxMessage)
-	m := Message{Type: TypeRegister, Name: name, Username: username, Password: password}
+	m := Message{Type: TypeRegister, Name: r.Name, Username: r.Username, Password: r.Password}
 	if err = write(ctx, ws, m); err == nil {
 		m, err = read(ctx, ws)
 	}

@@ -33,7 +33,7 @@ func server(t *testing.T, adjust ...func(*Server)) string {
 }
 
 func dial(t *testing.T, url, name string) *Client {
-	c, err := Dial(deadline(t), url, name, "", "")
+	c, err := Dial(deadline(t), Registration{URL: url, Name: name})
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close() })
 	return c
@@ -153,7 +153,7 @@ func TestRegister(t *testing.T) {
 		"sixty-four long": {strings.Repeat("ä", 64), strings.Repeat("ä", 64), "secret", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client, err := Dial(deadline(t), url, c.name, c.username, c.password)
+			client, err := Dial(deadline(t), Registration{URL: url, Name: c.name, Username: c.username, Password: c.password})
 			if c.code == 0 {
 				require.NoError(t, err)
 				client.Close()
