@@ -151,7 +151,7 @@ export class Chat extends EventTarget {
     this.#call = call;
     call.addEventListener("bye", () => {
       if (this.#call !== call) return;
-      this.#note(call.reason === "hung up" ? `${call.peer} ended the conversation.` : `The conversation ended: ${call.reason || `${call.peer} left`}.`);
+      this.#note(call.reason === "hung up" ? `${call.peer} ended the conversation.` : sentence(`The conversation ended: ${call.reason || `${call.peer} left`}`));
       this.#over();
     });
     session.addEventListener("message", (event) => this.#receive(/** @type {any} */ (event).message));
@@ -308,6 +308,11 @@ export class Chat extends EventTarget {
   #changed() {
     this.dispatchEvent(new Event("change"));
   }
+}
+
+/** @param {string} text Ends it with a full stop if it has none. */
+function sentence(text) {
+  return /[.!?…]$/.test(text) ? text : `${text}.`;
 }
 
 /** @param {unknown} error */

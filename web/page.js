@@ -28,20 +28,17 @@ const relay = new URL(query.get("url") ?? "/msrp", location.href);
 relay.protocol = relay.protocol.replace("http", "ws");
 
 /** Whether the server gives credentials to its own page, as serve --dev does. */
-const demo = fetch("/credentials?name=probe").then(
-  (response) => response.ok,
-  () => false,
-);
-demo.then((yes) => (login.hidden = yes));
+const demo = "demo" in document.documentElement.dataset;
+login.hidden = demo;
 
 input("name").value = query.get("name") ?? sessionStorage.getItem("name") ?? "";
 
-join.addEventListener("submit", async (event) => {
+join.addEventListener("submit", (event) => {
   event.preventDefault();
   const name = input("name").value.trim();
   if (!name) return;
   sessionStorage.setItem("name", name);
-  chat.credentialsUrl = (await demo) ? "/credentials" : "";
+  chat.credentialsUrl = demo ? "/credentials" : "";
   chat.username = input("username").value.trim() || name;
   chat.password = input("password").value;
   chat.signalling = query.get("signalling") ?? "";

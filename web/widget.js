@@ -127,7 +127,9 @@ export class MsrpChatElement extends LitElement {
     if (!this.credentialsUrl) return { username: this.username || this.name, password: this.password };
     const url = new URL(this.credentialsUrl, location.href);
     url.searchParams.set("name", this.name);
-    const response = await fetch(url);
+    const response = await fetch(url).catch((cause) => {
+      throw new Error(`${url.host} cannot be reached: is the server running?`, { cause });
+    });
     if (!response.ok) throw new Error(`There are no credentials at ${url.href} (${response.status} ${response.statusText}).`);
     return response.json();
   }

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"io/fs"
@@ -54,6 +55,10 @@ func newAssets(c *Config, log *slog.Logger) *assets {
 		at := "/" + strings.TrimPrefix(name, "web/dist/")
 		if name == "index.html" {
 			at = "/"
+			if c.Dev {
+				// Tells the page to ask for demo credentials, not for a password.
+				data = bytes.Replace(data, []byte("<html "), []byte("<html data-demo "), 1)
+			}
 		}
 		f := a.files[at]
 		if f == nil {
