@@ -1,0 +1,117 @@
+// Kamailio as the relay in place of ours: the browser authenticates to it over
+// a WebSocket and exchanges messages with an endpoint over TCP.
+
+import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import path from "node:path";
+import { test } from "node:test";
+import { directory, openPage, Process, sha256, startBrowser, startDev, startPeer } from "./rig.mjs";
+
+async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+async function startKamailio(t) {
+  const dir = await directory(t);
+  const port = await freePort();
+  const config = await readFile(new URL("kamailio.cfg", import.meta.url), "utf8");
+  await writeFile(path.join(dir, "kamailio.cfg"), config.replaceAll("@PORT@", port));
+  const args = ["-f", path.join(dir, "kamailio.cfg"), "-DD", "-E", "-w", dir, "-P", path.join(dir, "pid"), "-Y", dir];
+  const kamailio = new Process(t, "kamailio", args);
+  kamailio.ended.then((status) => status && console.error(kamailio.output));
+  return { kamailio, port };
+}
+
+test("the browser behind Kamailio and a TCP peer", { skip: process.env.WITHOUT_KAMAILIO }, async (t) => {
+  const { kamailio, port } = await startKamailio(t);
+  const received = await directory(t);
+  const bob = startPeer(t, "--listen=127.0.0.1:0", "--session-id=bob", `--receive=${received}`);
+  const { uri } = await bob.event("listening");
+  // The page itself comes from our server in its development setting, whose
+  // policy lets it connect to other relays.
+  const server = await startDev(t);
+  const browser = await startBrowser(t);
+  const page = await openPage(t, browser, server.url);
+  const file = Buffer.from(Array.from({ length: 300_000 }, (_, at) => (at * 7919) >> 3));
+
+  await page.evaluate(
+    async (url, uri) => {
+      const { MsrpClient } = await import("/webmsrp.js");
+      const client = await MsrpClient.connect(url, { username: "alice", password: "secret" });
+      const session = client.createSession();
+      const offer = await session.createOffer();
+      const bob = new URL(uri.replace("msrp:", "http:"));
+      // There is no signalling: the answer of an endpoint that waits to be
+      // connected to, as its URI has it.
+      await session.setRemoteDescription({
+        type: "answer",
+        sdp: [
+          "v=0",
+          `o=- 1 1 IN IP4 ${bob.hostname}`,
+          "s=-",
+          `c=IN IP4 ${bob.hostname}`,
+          "t=0 0",
+          `m=message ${bob.port} TCP/MSRP *`,
+          "a=accept-types:*",
+          "a=setup:passive",
+          `a=path:${uri}`,
+          "",
+        ].join("\r\n"),
+      });
+      const messages = [];
+      session.addEventListener("message", ({ message }) => messages.push(message));
+      Object.assign(window, { client, session, messages, path: offer.sdp.match(/a=path:(.*)/)[1] });
+    },
+    `ws://127.0.0.1:${port}/msrp`,
+    uri,
+  ).catch((error) => assert.fail(`${error.message}\nKamailio says:\n${kamailio.output}`));
+  assert.match(await page.evaluate(() => window.path), new RegExp(`^msrp://127\\.0\\.0\\.1:${port}/\\S+;tcp msrp:\\S+;ws`));
+
+  await page.evaluate(async () => window.session.send("Grüße über Kamailio 👋").delivered);
+  await bob.event("connected");
+  assert.equal((await bob.event("message")).text, "Grüße über Kamailio 👋");
+
+  await page.evaluate(
+    async (base64) => {
+      const octets = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+      await window.session.sendFile(new File([octets], "data.bin")).delivered;
+    },
+    file.toString("base64"),
+  );
+  const saved = await bob.event("message");
+  assert.equal(path.basename(saved.file), "data.bin");
+  assert.equal(saved.sha256, sha256(file));
+
+  bob.write("und zurück");
+  await bob.event("delivered");
+  const back = path.join(await directory(t), "back.bin");
+  await writeFile(back, file);
+  bob.write(`/file ${back}`);
+  const got = await page.evaluate(async () => {
+    while (window.messages.length < 2) {
+      await new Promise((resolve) => window.session.addEventListener("message", resolve, { once: true }));
+    }
+    const [text, file] = window.messages;
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", await file.arrayBuffer()));
+    return { text: await text.text(), name: file.fileName, sum: [...digest].map((octet) => octet.toString(16).padStart(2, "0")).join("") };
+  });
+  assert.deepEqual(got, { text: "und zurück", name: "back.bin", sum: sha256(file) });
+  await bob.event("delivered");
+  await page.evaluate(() => window.client.close());
+});
+
+test("Kamailio refuses a wrong password", { skip: process.env.WITHOUT_KAMAILIO }, async (t) => {
+  const { port, kamailio } = await startKamailio(t);
+  const server = await startDev(t);
+  const page = await openPage(t, await startBrowser(t), server.url, { expected: /WebSocket connection to/ });
+  const code = await page.evaluate(async (url) => {
+    const { MsrpClient } = await import("/webmsrp.js");
+    return MsrpClient.connect(url, { username: "alice", password: "wrong" }).catch(({ code }) => code);
+  }, `ws://127.0.0.1:${port}/msrp`).catch((error) => assert.fail(`${error.message}\n${kamailio.output}`));
+  assert.equal(code, 401);
+});
