@@ -9,7 +9,11 @@ SHELL := bash
 dist := web/dist
 npm := npm --prefix web --no-fund --no-audit --loglevel=error
 
-.PHONY: all run build wasm web test clean
+# The environment of the tests in Node must be small: the runtime refuses one
+# of more than 8 KB.
+in_node = env -i HOME="$$HOME" PATH="$$PATH" $$(go env GOROOT)/lib/wasm/go_js_wasm_exec
+
+.PHONY: all run build wasm web test vet test-go test-wasm test-js test-browser bench fmt clean
 
 all: build
 
@@ -29,3 +33,35 @@ web: wasm web/node_modules
 web/node_modules: web/package.json web/package-lock.json
 	$(npm) ci
 	@touch $@
+
+test: vet test-go test-wasm test-js test-browser
+
+vet:
+	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
+	go vet ./...
+	GOOS=js GOARCH=wasm go vet ./wasm ./msrp/...
+
+test-go:
+	go test -race ./...
+
+test-wasm:
+	GOOS=js GOARCH=wasm go test -exec="$(in_node)" ./msrp/... ./wasm
+
+test-js: web
+	$(npm) run --silent check
+	$(npm) run --silent test
+
+test-browser: build
+	@web/test/install
+	$(npm) run --silent test:browser
+	@[ -x /usr/sbin/kamailio ] || echo "NOT TESTED: a foreign relay, for want of Kamailio." >&2
+
+bench:
+	go test -run='^$$' -bench=. -benchmem ./msrp/...
+
+fmt:
+	gofmt -w .
+
+clean:
+	find $(dist) -mindepth 1 ! -name placeholder -delete
+	rm -rf bin web/node_modules web/wasm_exec.js

@@ -12,6 +12,7 @@ import { styles } from "./widget-style.js";
 export const strings = {
   joining: "Connecting…",
   ready: "Nobody is here yet",
+  registered: "Registered as",
   readyHint: "Call someone, or wait to be called.",
   calling: "Calling…",
   talking: "Connected",
@@ -226,7 +227,7 @@ export class MsrpChatElement extends LitElement {
   /** @param {string} status */
   #statusText(status) {
     if (status === "talking") return this.#chat?.connected ? strings.talking : strings.waiting;
-    if (status === "ready") return `${this.name}`;
+    if (status === "ready") return `${strings.registered} ${this.name}`;
     return strings[/** @type {keyof typeof strings} */ (status)];
   }
 

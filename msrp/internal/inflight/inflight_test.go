@@ -15,14 +15,14 @@ func TestTable(t *testing.T) {
 	for i, key := range []string{"a", "b", "c", "d"} {
 		table.Add(key, i, at(i))
 	}
-	assert.Equal(t, at(0), table.Next())
+	assert.Zero(t, table.Next().Sub(at(0)))
 	value, ok := table.Take("b")
 	assert.True(t, ok)
 	assert.Equal(t, 1, value)
 	_, ok = table.Take("b")
 	assert.False(t, ok)
 	table.Take("a")
-	assert.Equal(t, at(2), table.Next(), "answered ones do not hold up the timer")
+	assert.Zero(t, table.Next().Sub(at(2)), "answered ones do not hold up the timer")
 	assert.Empty(t, table.Expired(at(1)))
 	assert.Equal(t, []int{2}, table.Expired(at(2)))
 	table.Add("a", 9, at(9)) // a key may come back
