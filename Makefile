@@ -13,7 +13,7 @@ npm := npm --prefix web --no-fund --no-audit --loglevel=error
 # of more than 8 KB.
 in_node = env -i HOME="$$HOME" PATH="$$PATH" $$(go env GOROOT)/lib/wasm/go_js_wasm_exec
 
-.PHONY: all run build wasm web test vet test-go test-wasm test-js test-browser bench fmt clean
+.PHONY: all run build wasm web test vet test-go test-wasm test-js test-browser bench screenshot fmt clean
 
 all: build
 
@@ -58,6 +58,10 @@ test-browser: build
 
 bench:
 	go test -run='^$$' -bench=. -benchmem ./msrp/...
+
+# The picture in the README.
+screenshot: build
+	node web/test/e2e/screenshot.mjs
 
 fmt:
 	gofmt -w .

@@ -129,12 +129,13 @@ export const styles = css`
     white-space: normal;
   }
   .bubble.image {
+    max-width: min(100%, 21rem);
     padding: 0.35rem;
   }
   .bubble img {
     display: block;
     max-width: 100%;
-    max-height: 20rem;
+    max-height: 16rem;
     border-radius: 0.85rem;
   }
   .file {

@@ -1,0 +1,46 @@
+// Package msrp speaks the Message Session Relay Protocol: conversations of
+// text, pictures and files between two endpoints, set up by SDP (RFC 4975),
+// through relays if need be (RFC 4976), over TCP, TLS or a WebSocket (RFC 7977).
+//
+// The package knows neither sockets nor browsers. It is given connections that
+// are open already: [NewStream] makes a [Transport] of a stream of octets, such
+// as a [net.Conn], and [NewMessages] of a WebSocket. Package msrpnet dials and
+// listens over TCP and TLS.
+//
+// # In the order of use
+//
+// A program has one [Endpoint], the table of its sessions. Each connection
+// becomes a [Conn] of the endpoint, and carries any number of sessions.
+//
+// A [Session] is one conversation. It is made with a URI of its own, which is
+// told to the peer in SDP, and started with what the peer's SDP said, the
+// [Remote]. Package call does the exchange of offer and answer and starts the
+// session; package sdp holds only the SDP.
+//
+// [Session.Send] starts to send a [Message] and returns an [Outgoing], which
+// tells how far it has come: [Outgoing.Sent] waits until the next hop has it,
+// [Outgoing.Delivered] until the peer has confirmed it. Bodies are readers and
+// are never held as a whole. Messages of one session, and sessions of one
+// connection, take turns, so that a text does not wait for a file.
+//
+// [Session.Receive] waits for the next message, an [Incoming], to be read like
+// a file. Large ones are read while they arrive. What is not read holds back
+// its sender after [SessionOptions.MaxBuffered] octets.
+//
+// Behind a relay [Conn.Authenticate] comes first. It gives a [Grant], from which
+// the path for the own SDP and the one to the peer follow.
+//
+// # When things fail
+//
+// An [Outgoing] fails with a [StatusError] where the peer or a relay said no or
+// nobody answered for 30 seconds; with [ErrConnLost] where the connection broke
+// off and nobody knows what arrived; with [ErrAborted], [ErrUnsupportedType] or
+// [ErrMessageTooLarge] where it should not have gone on. An [Incoming] fails the
+// same way. What a peer sends can end its message, or its connection, but not
+// the program, and memory stays bounded whatever it claims.
+//
+// # Below
+//
+// [Reader] and [Unit] are the protocol on the wire, for those who inspect or
+// forward it. Package relay is a relay on top of them.
+package msrp
