@@ -45,7 +45,11 @@ export class MsrpClient extends EventTarget {
     const target = new URL(url, location.href);
     if (target.protocol === "http:" || target.protocol === "https:") target.protocol = target.protocol.replace("http", "ws");
     if (target.protocol !== "ws:" && target.protocol !== "wss:") throw new MsrpError(`${target.href} is not a WebSocket URL (ws:// or wss://).`);
-    const core = await abortable(acquireCore({ wasmURL: options.wasmURL && new URL(options.wasmURL, location.href).href, worker: options.worker !== false }), signal);
+    const acquiring = acquireCore({ wasmURL: options.wasmURL && new URL(options.wasmURL, location.href).href, worker: options.worker !== false });
+    const core = await abortable(acquiring, signal).catch((error) => {
+      acquiring.then(releaseCore, () => {}); // it may still come
+      throw error;
+    });
     const client = new MsrpClient(core, target.href, options);
     try {
       const { username, password } = (await abortable((async () => options.credentials?.())(), signal)) ?? options;

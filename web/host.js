@@ -1,6 +1,5 @@
 // Runs the protocol core, in whatever thread this module is loaded.
 
-// @ts-ignore The build copies it from the Go toolchain that makes the wasm.
 import "./wasm_exec.js";
 import { toSource } from "./sources.js";
 
@@ -13,7 +12,6 @@ import { toSource } from "./sources.js";
  * @returns {Promise<(request: any) => void>} what takes requests
  */
 export async function startCore(wasmURL, page) {
-  // @ts-ignore Go is what wasm_exec.js defines.
   const go = new Go();
   const instance = await load(wasmURL, go.importObject);
   /** @type {(request: any) => void} */
@@ -31,12 +29,13 @@ export async function startCore(wasmURL, page) {
     // Go reads it at its start, before anything else can run.
     const scope = /** @type {any} */ (globalThis);
     scope.webmsrpHost = host;
+    const exited = (/** @type {string} */ why) => {
+      failed(new Error(why)); // unless it was ready
+      page.exited(why);
+    };
     go.run(instance).then(
-      () => page.exited("the protocol core has ended"),
-      (/** @type {Error} */ error) => {
-        failed(error);
-        page.exited(error.message);
-      },
+      () => exited("the protocol core has ended"),
+      (/** @type {Error} */ error) => exited(error.message),
     );
     delete scope.webmsrpHost;
   });

@@ -23,12 +23,15 @@ export class MsrpOutgoingMessage extends EventTarget {
   #transfer = [];
   /** @type {ReadableStream<Uint8Array> | undefined} */
   #stream;
+  /** Ends the stream that is sent. @type {(reason: unknown) => void} */
+  #cancel = () => {};
   /** @type {"sending" | "sent" | "delivered" | "failed"} */
   #state = "sending";
   #acknowledged = 0;
   /** @type {Error | undefined} */
   #error;
   #started = false;
+  #successReport = true;
   /** @type {unknown} */
   #abortReason;
   #sent = deferred();
@@ -62,17 +65,20 @@ export class MsrpOutgoingMessage extends EventTarget {
       this.size = content.length;
       this.#transfer = [content.buffer];
     } else if (body instanceof ReadableStream) {
+      if (body.locked) throw new TypeError("the stream is locked: somebody reads it already");
       this.#stream = body;
+      this.#cancel = (reason) => void body.cancel(reason).catch(() => {});
     } else {
       throw new TypeError("a body is a string, Blob, ArrayBuffer, view of one, or ReadableStream");
     }
     this.contentType = options.contentType ?? type;
+    this.#successReport = options.successReport !== false;
     this.#request = {
       message: this.#number,
       messageId: this.messageId,
       contentType: this.contentType,
       disposition: options.disposition ?? "",
-      successReport: options.successReport !== false,
+      successReport: this.#successReport,
       failureReport: options.failureReport ?? "",
       body: content,
       size: this.size ?? 0,
@@ -117,12 +123,18 @@ export class MsrpOutgoingMessage extends EventTarget {
     this.#core.listen("message", this.#number, (event) => this.#progress(event));
     if (this.#stream) {
       const { port1, port2 } = new MessageChannel();
-      servePort(this.#stream, port1);
+      try {
+        this.#cancel = servePort(this.#stream, port1);
+      } catch (error) {
+        this._fail(/** @type {Error} */ (error));
+        return;
+      }
       this.#request.body = port2;
       this.#transfer = [port2];
     }
     this.#core.call("send", { session, ...this.#request }, this.#transfer).catch((error) => this._fail(error));
     this.#request = {};
+    this.#transfer = [];
   }
 
   /** @param {any} event */
@@ -155,8 +167,15 @@ export class MsrpOutgoingMessage extends EventTarget {
     this.#state = "failed";
     this.#sent.reject(error);
     this.#delivered.reject(error);
+    this.#cancel(error);
     this.#settle();
     this.dispatchEvent(new Event("progress"));
+  }
+
+  /** @param {Error} error Fails the message if something was still to come. */
+  _sessionEnded(error) {
+    if (this.#state === "sent" && !this.#successReport) this.#settle();
+    else this._fail(error);
   }
 
   #settle() {
@@ -173,7 +192,7 @@ export class MsrpFileTransfer extends MsrpOutgoingMessage {
    */
   constructor(core, file, options) {
     const name = options.name ?? (file instanceof File ? file.name : "file");
-    super(core, file, { disposition: `attachment; filename=${quote(name)}`, ...options });
+    super(core, file, { ...options, disposition: options.disposition ?? `attachment; filename=${quote(name)}` });
     this.name = name;
   }
 }
@@ -304,5 +323,6 @@ function fileNameOf(disposition) {
     }
   }
   // eslint-disable-next-line no-control-regex
-  return name?.replace(/^.*[/\\]/s, "").replace(/[\u0000-\u001f\u007f]/g, "_") || null;
+  name = name?.replace(/^.*[/\\]/s, "").replace(/[\u0000-\u001f\u007f]/g, "_") || null;
+  return name === "." || name === ".." ? null : name;
 }

@@ -56,12 +56,17 @@ export class Core {
   /** @param {string | undefined} wasmURL */
   async #startHere(wasmURL) {
     const { startCore } = await import("./host.js");
-    const handle = await startCore(wasmURL ?? new URL("./msrp.wasm", import.meta.url).href, {
-      // Never from within a call of the page's own, as from a worker.
-      post: (message) => queueMicrotask(() => this.#receive(message)),
-      exited: (why) => this.#end(why),
-    });
-    this.#send = (request) => handle(request);
+    try {
+      const handle = await startCore(wasmURL ?? new URL("./msrp.wasm", import.meta.url).href, {
+        // Never from within a call of the page's own, as from a worker.
+        post: (message) => queueMicrotask(() => this.#receive(message)),
+        exited: (why) => this.#end(why),
+      });
+      this.#send = (request) => handle(request);
+    } catch (error) {
+      this.#end(`cannot load the protocol core: ${error instanceof Error ? error.message : error}`);
+      throw this.#ended;
+    }
   }
 
   /** @param {any} message */
@@ -169,17 +174,21 @@ const cores = new Map();
  */
 export async function acquireCore(options) {
   const key = `${options.worker} ${options.wasmURL ?? ""}`;
-  let starting = cores.get(key);
-  if (!starting || (await starting.catch(() => undefined))?.ended !== false) {
-    starting = Core.start(options);
+  for (;;) {
+    const starting = cores.get(key) ?? Core.start(options);
     cores.set(key, starting);
-    starting.catch(() => {
-      if (cores.get(key) === starting) cores.delete(key); // to be tried again
-    });
+    /** @type {Core | undefined} */
+    let core;
+    try {
+      core = await starting;
+    } finally {
+      // One that did not start or has ended makes room for the next.
+      if (core?.ended !== false && cores.get(key) === starting) cores.delete(key);
+    }
+    if (core.ended) continue;
+    core.users++;
+    return core;
   }
-  const core = await starting;
-  core.users++;
-  return core;
 }
 
 /** @param {Core} core Gives a core back. The last user stops it. */
@@ -189,6 +198,6 @@ export function releaseCore(core) {
   for (const [key, starting] of cores) {
     starting.then((c) => {
       if (c === core && cores.get(key) === starting) cores.delete(key);
-    });
+    }, () => {}); // acquireCore tells who waits for it
   }
 }

@@ -66,6 +66,7 @@ export class MsrpSession extends EventTarget {
    * @returns {Promise<Description>}
    */
   async createAnswer({ signal } = {}) {
+    this.#check();
     if (this.#offer === undefined) throw new MsrpError("There is no offer to answer: give it to setRemoteDescription first.");
     return { type: "answer", sdp: await this.#negotiate("answer", { sdp: this.#offer }, signal) };
   }
@@ -185,7 +186,7 @@ export class MsrpSession extends EventTarget {
     this.#error = error;
     this.#core.listen("session", this.#number, undefined);
     const reason = error ?? new MsrpError("The conversation is closed.", { kind: "closed" });
-    for (const message of this.#outgoing) message._fail(reason);
+    for (const message of this.#outgoing) message._sessionEnded(reason);
     this.#setState(error && error.kind !== "closed" ? "failed" : "closed");
     this.#settleClosed(error);
   }

@@ -77,13 +77,17 @@ function portSource(port) {
  * Reads a stream for a portSource at the other end of port.
  * @param {ReadableStream<Uint8Array>} stream
  * @param {MessagePort} port
+ * @returns {(reason?: unknown) => void} what cancels the stream
  */
 export function servePort(stream, port) {
   const reader = stream.getReader();
+  const cancel = (/** @type {unknown} */ reason) => {
+    reader.cancel(reason).catch(() => {});
+    port.close();
+  };
   port.onmessage = async ({ data }) => {
     if (data === "cancel") {
-      reader.cancel().catch(() => {});
-      port.close();
+      cancel(undefined);
       return;
     }
     try {
@@ -93,12 +97,14 @@ export function servePort(stream, port) {
         port.close();
         return;
       }
+      if (!(value instanceof Uint8Array)) throw new TypeError("a stream to send must be of Uint8Array: put text through a TextEncoderStream");
       // The chunk may be a view on memory that the page goes on to use.
       const chunk = new Uint8Array(value);
       port.postMessage({ chunk }, [chunk.buffer]);
     } catch (error) {
       port.postMessage({ error: error instanceof Error ? error.message : String(error) });
-      port.close();
+      cancel(error);
     }
   };
+  return cancel;
 }
