@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/webmsrp/webmsrp/proxy/settings"
 )
@@ -75,15 +76,13 @@ func Command(ctx context.Context, args []string, stdin io.Reader, stdout io.Writ
 		}
 	}
 
-	connected := make(chan struct{}, 1)
+	connected := make(chan struct{})
+	var once sync.Once
 	encoder := json.NewEncoder(stdout)
 	encoder.SetEscapeHTML(false)
 	p, err := Start(ctx, c, func(e Event) {
 		if e.Event == EventConnected {
-			select {
-			case connected <- struct{}{}:
-			default:
-			}
+			once.Do(func() { close(connected) })
 		}
 		if asJSON {
 			encoder.Encode(e)
@@ -102,11 +101,21 @@ func Command(ctx context.Context, args []string, stdin io.Reader, stdout io.Writ
 				return
 			}
 			err := p.SendFile(file)
-			p.Drain()
+			if err == nil {
+				err = p.Drain()
+			}
 			p.end(err)
 		}()
 	}
 	go func() {
+		if c.Connect != "" || c.Call != "" {
+			// What is piped in waits for someone to hear it.
+			select {
+			case <-connected:
+			case <-p.ctx.Done():
+				return
+			}
+		}
 		lines := bufio.NewScanner(stdin)
 		lines.Buffer(nil, 1<<20)
 		for lines.Scan() {
@@ -123,8 +132,7 @@ func Command(ctx context.Context, args []string, stdin io.Reader, stdout io.Writ
 		// The end of a terminal's input ends the conversation. A peer that
 		// serves others runs on without one.
 		if !c.Echo && c.Receive == "" && file == "" && c.Listen == "" && c.Name == "" {
-			p.Drain()
-			p.end(nil)
+			p.end(p.Drain())
 		}
 	}()
 	return p.Wait()

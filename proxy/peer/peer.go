@@ -99,6 +99,7 @@ type Peer struct {
 	mu       sync.Mutex
 	sessions int
 	newest   *session
+	failed   error // of the first message that failed
 	fatal    error
 	ended    chan struct{}
 }
@@ -366,8 +367,12 @@ func (p *Peer) connect(d *directHost) error {
 		return err
 	}
 	p.wg.Go(func() {
-		p.run(s, target.Last().String(), nil)
-		p.end(s.Err())
+		p.emit(p.run(s, target.Last().String(), nil))
+		if err := s.Err(); errors.Is(err, msrp.ErrSessionClosed) {
+			p.end(nil)
+		} else {
+			p.end(err)
+		}
 	})
 	return nil
 }
@@ -394,12 +399,13 @@ func (p *Peer) await(d *directHost) error {
 			select {
 			case from := <-greeted:
 				s.Start(msrp.Remote{Path: from})
-				p.run(s, from.Last().String(), nil)
+				closed := p.run(s, from.Last().String(), nil)
+				s, greeted, err = next() // before anybody knows that there is room
+				p.emit(closed)
 			case <-p.ctx.Done():
 				s.Close()
 				return
 			}
-			s, greeted, err = next()
 		}
 		p.end(err)
 	})
@@ -457,7 +463,7 @@ func (p *Peer) call(client *rendezvous.Client) error {
 	if err := c.Accept(p.ctx, answer); err != nil {
 		return err
 	}
-	p.run(c.Session(), remote.Peer, remote.Over())
+	p.emit(p.run(c.Session(), remote.Peer, remote.Over()))
 	return nil
 }
 
@@ -477,7 +483,7 @@ func (p *Peer) answer(incoming *rendezvous.Call) {
 	if err := incoming.Answer(answer); err != nil {
 		return
 	}
-	p.run(c.Session(), incoming.Peer, incoming.Over())
+	p.emit(p.run(c.Session(), incoming.Peer, incoming.Over()))
 }
 
 // Newest returns the session that was started last and is not over, or nil.

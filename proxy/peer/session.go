@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,16 +11,18 @@ import (
 	"mime"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/webmsrp/webmsrp/msrp"
 )
 
-// run holds a conversation until it ends, on either side; over is closed when
-// signalling ends it, nil without any.
-func (p *Peer) run(s *msrp.Session, with string, over <-chan struct{}) {
+// run holds a conversation until it ends, on either side, and returns the event
+// that tells so; over is closed when signalling ends it, nil without any.
+func (p *Peer) run(s *msrp.Session, with string, over <-chan struct{}) Event {
 	p.mu.Lock()
 	p.sessions++
 	session := &session{s, p.sessions, with}
@@ -38,19 +41,24 @@ func (p *Peer) run(s *msrp.Session, with string, over <-chan struct{}) {
 		case <-s.Done():
 		}
 	}()
+	var arriving sync.WaitGroup
 	for {
 		in, err := s.Receive(ctx)
 		if err != nil {
 			break
 		}
-		if p.config.Echo {
+		switch {
+		case p.config.Echo:
 			p.echo(session, in)
-		} else {
+		case in.Complete():
+			p.take(session, in)
+		default:
 			// One after the other, except that a file does not hold up chat.
-			p.wg.Go(func() { p.take(session, in) })
+			arriving.Go(func() { p.take(session, in) })
 		}
 	}
 	<-s.Done()
+	arriving.Wait()
 	p.mu.Lock()
 	if p.newest == session {
 		p.newest = nil
@@ -60,7 +68,7 @@ func (p *Peer) run(s *msrp.Session, with string, over <-chan struct{}) {
 	if err := s.Err(); !errors.Is(err, msrp.ErrSessionClosed) {
 		e.Error = err.Error()
 	}
-	p.emit(e)
+	return e
 }
 
 // echo sends a message back while it arrives.
@@ -88,13 +96,18 @@ func (p *Peer) take(s *session, in *msrp.Incoming) {
 		disposition, params, _ := mime.ParseMediaType(in.Header.Get("Content-Disposition"))
 		isText := msrp.MatchType("text/*", in.ContentType) && disposition != "attachment" && in.Size() <= maxText
 		sum := sha256.New()
-		switch {
-		case isText:
-			text, err := io.ReadAll(io.LimitReader(in, maxText))
-			e.Text, e.Size = string(text), int64(len(text))
-			return err
-		case p.config.Receive == "":
-			n, err := io.Copy(sum, in)
+		var body io.Reader = in
+		if isText {
+			text, err := io.ReadAll(io.LimitReader(in, maxText+1))
+			if err != nil || len(text) <= maxText {
+				e.Text, e.Size = string(text), int64(len(text))
+				return err
+			}
+			// Longer than it could be known before.
+			body = io.MultiReader(bytes.NewReader(text), in)
+		}
+		if p.config.Receive == "" {
+			n, err := io.Copy(sum, body)
 			e.Size = n
 			e.SHA256 = hex.EncodeToString(sum.Sum(nil))
 			return err
@@ -104,7 +117,7 @@ func (p *Peer) take(s *session, in *msrp.Incoming) {
 			in.Close()
 			return err
 		}
-		e.Size, err = io.Copy(io.MultiWriter(f, sum), in)
+		e.Size, err = io.Copy(io.MultiWriter(f, sum), body)
 		if err = errors.Join(err, f.Close()); err != nil {
 			os.Remove(f.Name())
 			return err
@@ -126,12 +139,13 @@ func create(dir, suggested, id string) (*os.File, error) {
 		name = SafeName("message-" + id)
 	}
 	ext := filepath.Ext(name)
+	base := strings.TrimSuffix(name, ext)
 	for n := 1; n < 1000; n++ {
 		f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if !errors.Is(err, os.ErrExist) {
 			return f, err
 		}
-		name = fmt.Sprintf("%s (%d)%s", strings.TrimSuffix(SafeName(suggested), ext), n, ext)
+		name = fmt.Sprintf("%s (%d)%s", base, n, ext)
 	}
 	return nil, fmt.Errorf("too many files named %s", name)
 }
@@ -148,12 +162,18 @@ func SafeName(s string) string {
 		return r
 	}, s)
 	s = strings.Trim(s, ". ")
+	if devices.MatchString(s) {
+		s = "_" + s
+	}
 	for len(s) > 200 {
 		_, n := utf8.DecodeLastRuneInString(s)
 		s = s[:len(s)-n]
 	}
-	return s
+	return strings.TrimRight(s, ". ")
 }
+
+// devices are names that Windows takes for devices, whatever their ending.
+var devices = regexp.MustCompile(`(?i)^(con|prn|aux|nul|com\d|lpt\d) *(\.|$)`)
 
 // SendText sends a line of text in the newest session.
 func (p *Peer) SendText(text string) error {
@@ -184,6 +204,7 @@ func (p *Peer) SendFile(name string) error {
 		Header: msrp.Header{{Name: "Content-Disposition", Value: mime.FormatMediaType("attachment", map[string]string{"filename": filepath.Base(name)})}},
 	}
 	if info.Size() == 0 {
+		f.Close()
 		m.Body = strings.NewReader("")
 	}
 	err = p.send(m)
@@ -205,7 +226,7 @@ func (p *Peer) send(m *msrp.Message) error {
 	}
 	id := msrp.NewID()
 	m.ID = id
-	done := make(chan struct{})
+	done := make(chan error, 1) // told after the events
 	sent := false
 	m.Changed = func(progress msrp.Progress) {
 		e := Event{Session: s.number, ID: id}
@@ -223,22 +244,30 @@ func (p *Peer) send(m *msrp.Message) error {
 			return
 		}
 		p.emit(e)
-		close(done)
+		done <- progress.Err
 	}
 	if _, err := s.Send(p.ctx, m); err != nil {
 		return err
 	}
 	p.pending.Go(func() {
-		select {
-		case <-done:
-		case <-s.Done():
-		}
+		err := <-done // which comes with the end of the session, if not before
 		if f, ok := m.Body.(*os.File); ok {
 			f.Close()
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.failed == nil {
+			p.failed = err
 		}
 	})
 	return nil
 }
 
-// Drain waits until what was sent is delivered or has failed.
-func (p *Peer) Drain() { p.pending.Wait() }
+// Drain waits until what was sent is delivered or has failed, and returns the
+// first failure there ever was.
+func (p *Peer) Drain() error {
+	p.pending.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failed
+}

@@ -172,7 +172,8 @@ func (c *Client) Call(ctx context.Context, to, offer string) (call *Call, answer
 	}
 	call = c.newCall(msrp.NewID(), to)
 	c.mu.Unlock()
-	if err := write(ctx, c.c, Message{Type: TypeOffer, Call: call.id, To: to, SDP: offer}); err != nil {
+	// Not with ctx: canceled in the middle, it would end the whole connection.
+	if err := write(context.Background(), c.c, Message{Type: TypeOffer, Call: call.id, To: to, SDP: offer}); err != nil {
 		return nil, "", err
 	}
 	select {
@@ -182,7 +183,15 @@ func (c *Client) Call(ctx context.Context, to, offer string) (call *Call, answer
 		}
 		return call, m.SDP, nil
 	case <-call.over:
-		return nil, "", &RefusedError{CodeNobody, call.reason}
+		refused := &RefusedError{CodeNobody, call.reason}
+		select {
+		case m := <-call.answer: // the refusal that ended it came as well
+			if m.Type == TypeRefuse {
+				refused.Code = m.Code
+			}
+		default:
+		}
+		return nil, "", refused
 	case <-ctx.Done():
 		call.Bye("canceled")
 		return nil, "", context.Cause(ctx)
