@@ -81,6 +81,10 @@ type owedOK struct {
 // Receive waits for the next message: one that is complete, or has grown
 // beyond StreamAfter. Messages that have arrived are returned even after the
 // end of the session; then its error follows.
+//
+// Long messages arrive side by side, and octets that wait to be read hold up
+// all of them, see MaxBuffered: where several can come, read each in a
+// goroutine of its own.
 func (s *Session) Receive(ctx context.Context) (*Incoming, error) {
 	for {
 		s.mu.Lock()

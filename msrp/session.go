@@ -324,8 +324,8 @@ func (s *Session) end(err error) {
 	conn := s.conn
 	s.outbox.fail(err)
 	s.inbox.fail(err)
-	close(s.done)
 	s.endpoint.remove(s)
+	close(s.done) // from now on the URI can be used again
 	s.unlock()
 	if conn != nil {
 		conn.unbind(s)

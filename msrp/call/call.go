@@ -69,7 +69,7 @@ type Call struct {
 	mu      sync.Mutex
 	place   *Place
 	session *msrp.Session
-	offered sdp.Setup // what this side offered, "" before
+	offered sdp.Setup // what this side offered, "" before and once it was answered
 }
 
 // New returns a call that has not begun.
@@ -120,7 +120,11 @@ func (c *Call) Accept(ctx context.Context, answer string) error {
 	if err != nil {
 		return err
 	}
-	return c.start(ctx, agreed)
+	if err := c.start(ctx, agreed); err != nil {
+		return err
+	}
+	c.offered = "" // or the answer, come twice, would connect twice
+	return nil
 }
 
 // Answer takes an offer, starts the session and returns the answer. Where the
@@ -200,6 +204,9 @@ func (c *Call) start(ctx context.Context, agreed sdp.Agreement) error {
 	}
 	if c.place.Direct {
 		r.Fingerprints = agreed.Peer.Fingerprints
+	}
+	if err := c.session.Err(); err != nil {
+		return err // closed by now: nobody is to be connected to
 	}
 	if r.Active && r.Conn == nil {
 		if c.place.Dial == nil {

@@ -1,0 +1,105 @@
+package call_test
+
+import (
+	"context"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/webmsrp/webmsrp/msrp"
+	"github.com/webmsrp/webmsrp/msrp/call"
+	"github.com/webmsrp/webmsrp/msrp/digest"
+	"github.com/webmsrp/webmsrp/msrp/relay"
+)
+
+// RFC 7977, section 5.2: AUTH goes to the host and port of the WebSocket.
+func TestRelayURI(t *testing.T) {
+	for _, c := range []struct {
+		url    string
+		secure bool
+		want   string // "" is an error
+	}{
+		{"wss://relay.example.com/msrp", true, "msrps://relay.example.com:443;ws"},
+		{"wss://relay.example.com/msrp", false, "msrp://relay.example.com:443;ws"},
+		{"ws://relay.example.com", false, "msrp://relay.example.com:80;ws"},
+		{"WS://relay.example.com:8080/msrp?a=b:c", false, "msrp://relay.example.com:8080;ws"},
+		{"wss://user:word@relay.example.com/", true, "msrps://relay.example.com:443;ws"},
+		{"wss://relay.example.com?x@y", true, "msrps://relay.example.com:443;ws"},
+		{"wss://[2001:db8::1]/msrp", true, "msrps://[2001:db8::1]:443;ws"},
+		{"ws://[::1]:8080#top", false, "msrp://[::1]:8080;ws"},
+		{"https://relay.example.com/msrp", true, ""},
+		{"relay.example.com", true, ""},
+		{"", true, ""},
+		{"wss://", true, ""},
+		{"wss://relay.example.com:x/", true, ""},
+		{"wss://relay.example.com:/", true, ""},
+		{"wss://relay.example.com:70000/", true, ""},
+		{"wss://relay example/", true, ""},
+	} {
+		got, err := call.RelayURI(c.url, c.secure)
+		assert.Equal(t, c.want, got.String(), c.url)
+		assert.Equal(t, c.want == "", err != nil, c.url)
+	}
+}
+
+// users are alice with the password secret.
+type users struct{}
+
+func (users) Algorithms() []digest.Algorithm { return []digest.Algorithm{digest.SHA256} }
+
+func (users) HA1(a digest.Algorithm, username string) (ha1, user string, ok bool) {
+	return digest.HA1(a, username, "relay.example.com", "secret"), username, username == "alice"
+}
+
+// A place that was reserved serves the next session of its kind, once, and only
+// while enough of its time is left.
+func TestReserve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, err := relay.New(relay.Config{
+			Host: "relay.example.com", Port: 2855, PlainPort: 2856, PlainPeers: true, Users: users{}, DefaultExpires: time.Hour,
+			Dial: func(context.Context, relay.Hop) (msrp.Transport, error) { return nil, relay.ErrRefused },
+		})
+		require.NoError(t, err)
+		defer r.Close()
+		ours, theirs := net.Pipe()
+		go r.Serve(msrp.NewStream(theirs), relay.LinkInfo{WebSocket: true, Secure: true})
+		password := "wrong"
+		conn := msrp.NewEndpoint(nil).NewConn(msrp.NewStream(ours))
+		defer conn.Close()
+		host := &call.RelayHost{
+			Conn: conn, Transport: msrp.TransportWS,
+			Relay: func(secure bool) (msrp.URI, error) {
+				return call.RelayURI("wss://relay.example.com:"+map[bool]string{true: "2855", false: "2856"}[secure], secure)
+			},
+			Credentials: func(context.Context) (string, string, error) { return "alice", password, nil },
+		}
+		var status *msrp.StatusError
+		require.ErrorAs(t, host.Reserve(t.Context(), true), &status)
+		assert.Equal(t, msrp.StatusUnauthorized, status.Code)
+		password = "secret"
+
+		place := func(secure bool, auths int64) *call.Place {
+			t.Helper()
+			p, err := host.Place(t.Context(), secure)
+			require.NoError(t, err)
+			assert.Equal(t, auths, r.Stats().Auths)
+			assert.Equal(t, secure, p.URI.Secure())
+			return p
+		}
+		require.NoError(t, host.Reserve(t.Context(), true))
+		assert.EqualValues(t, 1, r.Stats().Auths)
+		other := place(false, 2) // another kind
+		first := place(true, 2)  // the reserved one
+		second := place(true, 3)
+		assert.NotEqual(t, first.URI, second.URI)
+		assert.NotEqual(t, first.Path, other.Path)
+
+		require.NoError(t, host.Reserve(t.Context(), true))
+		time.Sleep(31 * time.Minute)
+		place(true, 5) // less than half an hour is left of the reserved one
+	})
+}

@@ -1,0 +1,34 @@
+//go:build !js
+
+package site_test
+
+import (
+	"go/build"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// The program for browsers must not stand in the way of a plain "go build
+// ./..." anywhere else: its files are for js/wasm alone.
+func TestWasmIsForBrowsersAlone(t *testing.T) {
+	files, err := filepath.Glob("wasm/*.go")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		for _, system := range []struct {
+			os, arch string
+			want     bool
+		}{
+			{"js", "wasm", true}, {"linux", "amd64", false}, {"darwin", "arm64", false}, {"windows", "amd64", false}, {"wasip1", "wasm", false},
+		} {
+			context := build.Default
+			context.GOOS, context.GOARCH = system.os, system.arch
+			got, err := context.MatchFile(filepath.Split(file))
+			require.NoError(t, err)
+			assert.Equal(t, system.want, got, "%s for %s/%s", file, system.os, system.arch)
+		}
+	}
+}
