@@ -47,7 +47,7 @@ test-go:
 test-wasm:
 	GOOS=js GOARCH=wasm go test -exec="$(in_node)" ./msrp/... ./wasm
 
-test-js: web
+test-js: build
 	$(npm) run --silent check
 	$(npm) run --silent test
 

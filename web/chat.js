@@ -46,7 +46,9 @@ export class Chat extends EventTarget {
   #session;
   /** @type {import("./signalling/rendezvous.js").Call | undefined} */
   #call;
-  /** @type {AbortController | undefined} */
+  /** Of the attempt to join. @type {AbortController | undefined} */
+  #joining;
+  /** Of the call that is being set up. @type {AbortController | undefined} */
   #calling;
   #latest = 0;
   #closed = false;
@@ -72,24 +74,26 @@ export class Chat extends EventTarget {
   /** Registers the name. Failures end in status "offline" with a problem. */
   async join() {
     if (this.status !== "offline" || this.#closed) return;
+    const { signal } = (this.#joining = new AbortController());
     this.#set({ status: "joining", problem: "" });
     try {
       const credentials = await this.#options.credentials();
-      const client = await MsrpClient.connect(this.#options.url, { credentials: this.#options.credentials });
+      const client = await MsrpClient.connect(this.#options.url, { credentials: this.#options.credentials, signal });
+      if (signal.aborted) return await client.close();
       this.#client = client;
       client.closed.then((error) => {
         if (this.#client === client && error) this.#leave(`${error.message}`);
       });
-      const rendezvous = await Rendezvous.connect(this.#options.rendezvousURL, { name: this.#options.name, ...credentials });
+      const rendezvous = await Rendezvous.connect(this.#options.rendezvousURL, { name: this.#options.name, ...credentials, signal });
+      if (signal.aborted) return rendezvous.close();
       this.#rendezvous = rendezvous;
       rendezvous.addEventListener("incoming", (event) => this.#answer(/** @type {any} */ (event).call));
       rendezvous.closed.then((error) => {
         if (this.#rendezvous === rendezvous && error) this.#leave(error.message);
       });
-      if (this.#closed) return this.#leave("");
       this.#set({ status: "ready" });
     } catch (error) {
-      this.#leave(textOf(error));
+      if (!signal.aborted) this.#leave(textOf(error));
     }
   }
 
@@ -97,6 +101,7 @@ export class Chat extends EventTarget {
   #leave(problem) {
     const [client, rendezvous] = [this.#client, this.#rendezvous];
     this.#client = this.#rendezvous = undefined;
+    this.#joining?.abort();
     this.#over();
     rendezvous?.close();
     client?.close();
@@ -108,16 +113,21 @@ export class Chat extends EventTarget {
     if (!this.#client || !this.#rendezvous || !peer) return;
     this.hangUp();
     this.#set({ status: "calling", peer, problem: "", entries: [] });
-    const calling = (this.#calling = new AbortController());
-    const session = this.#client.createSession({ displayName: this.name });
+    const { signal } = (this.#calling = new AbortController());
+    const session = this.#begin(this.#client);
+    /** @type {import("./signalling/rendezvous.js").Call | undefined} */
+    let call;
     try {
-      const offer = await session.createOffer({ signal: calling.signal });
-      const { call, answer } = await this.#rendezvous.call(peer, offer.sdp, { signal: calling.signal });
-      await session.setRemoteDescription({ type: "answer", sdp: answer });
+      const offer = await session.createOffer({ signal });
+      const answered = await this.#rendezvous.call(peer, offer.sdp, { signal });
+      call = answered.call;
+      await session.setRemoteDescription({ type: "answer", sdp: answered.answer });
+      signal.throwIfAborted();
       this.#talk(session, call);
     } catch (error) {
       session.close();
-      if (calling.signal.aborted) return;
+      call?.bye(signal.aborted ? "hung up" : textOf(error));
+      if (signal.aborted) return;
       this.#set({ status: this.#rendezvous ? "ready" : "offline", problem: textOf(error) });
     }
   }
@@ -129,17 +139,28 @@ export class Chat extends EventTarget {
       return;
     }
     this.#set({ status: "calling", peer: call.peer, problem: "", entries: [] });
-    const session = this.#client.createSession({ displayName: this.name });
+    const { signal } = (this.#calling = new AbortController());
+    const session = this.#begin(this.#client);
     try {
       await session.setRemoteDescription({ type: "offer", sdp: call.offer });
-      const answer = await session.createAnswer();
+      const answer = await session.createAnswer({ signal });
+      signal.throwIfAborted();
       call.answer(answer.sdp);
       this.#talk(session, call);
     } catch (error) {
       session.close();
+      if (signal.aborted) return call.refuse(603, "declined");
       call.refuse(488, textOf(error));
       this.#set({ status: this.#rendezvous ? "ready" : "offline", problem: textOf(error) });
     }
+  }
+
+  /** @param {MsrpClient} client */
+  #begin(client) {
+    const session = client.createSession({ displayName: this.name });
+    // Now already: the peer may be faster than the answer is taken.
+    session.addEventListener("message", (event) => this.#receive(event.message));
+    return session;
   }
 
   /**
@@ -154,7 +175,6 @@ export class Chat extends EventTarget {
       this.#note(call.reason === "hung up" ? `${call.peer} ended the conversation.` : sentence(`The conversation ended: ${call.reason || `${call.peer} left`}`));
       this.#over();
     });
-    session.addEventListener("message", (event) => this.#receive(/** @type {any} */ (event).message));
     session.addEventListener("connectionstatechange", () => this.#changed());
     session.closed.then((error) => {
       if (this.#session !== session) return;
@@ -172,7 +192,6 @@ export class Chat extends EventTarget {
 
   /** Ends the call under way. */
   hangUp() {
-    this.#calling?.abort();
     const call = this.#call;
     this.#call = undefined;
     call?.bye("hung up");
@@ -180,8 +199,9 @@ export class Chat extends EventTarget {
   }
 
   #over() {
-    const [session, call] = [this.#session, this.#call];
+    const [session, call, calling] = [this.#session, this.#call, this.#calling];
     this.#session = this.#call = this.#calling = undefined;
+    calling?.abort();
     session?.close();
     call?.bye("the conversation is over");
     if (this.status === "talking" || this.status === "calling") this.#set({ status: this.#rendezvous ? "ready" : "offline" });

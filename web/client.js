@@ -47,7 +47,7 @@ export class MsrpClient extends EventTarget {
     if (target.protocol !== "ws:" && target.protocol !== "wss:") throw new MsrpError(`${target.href} is not a WebSocket URL (ws:// or wss://).`);
     const acquiring = acquireCore({ wasmURL: options.wasmURL && new URL(options.wasmURL, location.href).href, worker: options.worker !== false });
     const core = await abortable(acquiring, signal).catch((error) => {
-      acquiring.then(releaseCore, () => {}); // it may still come
+      acquiring.then((late) => releaseCore(late, closed()), () => {});
       throw error;
     });
     const client = new MsrpClient(core, target.href, options);
@@ -73,7 +73,7 @@ export class MsrpClient extends EventTarget {
 
   /** @param {import("./webmsrp.d.ts").MsrpSessionOptions} [options] */
   createSession(options = {}) {
-    if (this.#state === "closed") throw new MsrpError("The connection is closed.", { kind: "closed" });
+    if (this.#state === "closed") throw closed();
     const session = new MsrpSession(this.#core, this.#number, {
       acceptTypes: options.acceptTypes ?? [],
       acceptWrappedTypes: options.acceptWrappedTypes ?? [],
@@ -91,19 +91,19 @@ export class MsrpClient extends EventTarget {
     if (this.#state === "closed") return;
     this.#end(undefined);
     await this.#core.call("disconnect", { client: this.#number }).catch(() => {}); // a core that is gone has no connection
-    releaseCore(this.#core);
+    releaseCore(this.#core, closed());
   }
 
   /** @param {MsrpError | undefined} error */
   #end(error) {
     if (this.#state === "closed") return;
-    for (const session of this.#sessions) session._end(error ?? new MsrpError("The connection is closed.", { kind: "closed" }));
+    for (const session of this.#sessions) session._end(error ?? closed());
     this.#core.listen("client", this.#number, undefined);
     this.#setState("closed");
     this.#settleClosed(error);
     if (error) {
       this.#core.call("disconnect", { client: this.#number }).catch(() => {});
-      releaseCore(this.#core);
+      releaseCore(this.#core, error);
     }
   }
 
@@ -113,4 +113,8 @@ export class MsrpClient extends EventTarget {
     this.#state = state;
     this.dispatchEvent(new Event("connectionstatechange"));
   }
+}
+
+function closed() {
+  return new MsrpError("The connection is closed. Connect again.", { kind: "closed" });
 }

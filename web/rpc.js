@@ -39,13 +39,13 @@ export class Core {
       worker.onmessage = ({ data }) => {
         if (data.ready) resolve(undefined);
         else if (data.exited) {
-          this.#end(data.exited);
+          this.#crash(data.exited);
           reject(this.#ended);
         } else this.#receive(data);
       };
       worker.onerror = (event) => {
         event.preventDefault?.();
-        this.#end(event.message || "the worker cannot be loaded");
+        this.#crash(event.message || "the worker cannot be loaded");
         reject(this.#ended);
       };
       worker.postMessage({ wasmURL });
@@ -60,11 +60,11 @@ export class Core {
       const handle = await startCore(wasmURL ?? new URL("./msrp.wasm", import.meta.url).href, {
         // Never from within a call of the page's own, as from a worker.
         post: (message) => queueMicrotask(() => this.#receive(message)),
-        exited: (why) => this.#end(why),
+        exited: (why) => this.#crash(why),
       });
       this.#send = (request) => handle(request);
     } catch (error) {
-      this.#end(`cannot load the protocol core: ${error instanceof Error ? error.message : error}`);
+      this.#crash(`cannot load the protocol core: ${error instanceof Error ? error.message : error}`);
       throw this.#ended;
     }
   }
@@ -82,10 +82,15 @@ export class Core {
     else waiting?.resolve(message.result);
   }
 
-  /** @param {string} why Ends everything that waits: the core is gone. */
-  #end(why) {
+  /** @param {string} why The core is gone. */
+  #crash(why) {
+    this.#end(new MsrpError(`The protocol core stopped: ${why}`));
+  }
+
+  /** @param {MsrpError} error Ends everything that waits. */
+  #end(error) {
     if (this.#ended) return;
-    this.#ended = new MsrpError(`The protocol core stopped: ${why}`);
+    this.#ended = error;
     this.#worker?.terminate();
     for (const { reject } of this.#waiting.values()) reject(this.#ended);
     this.#waiting.clear();
@@ -97,9 +102,9 @@ export class Core {
     return this.#ended !== undefined;
   }
 
-  /** Stops the core. */
-  stop() {
-    this.#end("it was stopped");
+  /** @param {MsrpError} error Stops the core. Whoever still reads a message gets the error. */
+  stop(error) {
+    this.#end(error);
   }
 
   /** A number that nothing else has: for clients, sessions and messages. */
@@ -191,10 +196,14 @@ export async function acquireCore(options) {
   }
 }
 
-/** @param {Core} core Gives a core back. The last user stops it. */
-export function releaseCore(core) {
+/**
+ * Gives a core back. The last user stops it.
+ * @param {Core} core
+ * @param {MsrpError} error what ended its use
+ */
+export function releaseCore(core, error) {
   if (--core.users > 0) return;
-  core.stop();
+  core.stop(error);
   for (const [key, starting] of cores) {
     starting.then((c) => {
       if (c === core && cores.get(key) === starting) cores.delete(key);

@@ -49,7 +49,7 @@ export class Rendezvous extends EventTarget {
         signal?.removeEventListener("abort", abort);
         const message = JSON.parse(data);
         if (message.type !== "registered") {
-          reject(message.code === 403 ? new MsrpError(`${name} is not your name: ${message.reason}.`, { code: 403 }) : MsrpError.status(message.code, message.reason));
+          reject(message.code === 403 ? new MsrpError(because(`${name} is not your name`, message.reason), { code: 403 }) : MsrpError.status(message.code, message.reason));
           socket.onclose = null;
           socket.close();
           return;
@@ -70,7 +70,7 @@ export class Rendezvous extends EventTarget {
     this.#socket = socket;
     this.name = name;
     /** Resolves when the registration has ended, with the reason unless it was close(). @type {Promise<MsrpError | undefined>} */
-    this.closed = new Promise((resolve) => this.addEventListener("close", () => resolve(this.#error)));
+    this.closed = new Promise((resolve) => this.addEventListener("close", () => resolve(this.#error?.kind === "closed" ? undefined : this.#error)));
   }
 
   #attend() {
@@ -153,8 +153,7 @@ export class Rendezvous extends EventTarget {
     this.#socket.onclose = this.#socket.onmessage = null;
     this.#socket.close();
     this.#error = error ?? new MsrpError("The rendezvous is closed.", { kind: "closed" });
-    for (const call of [...this.#calls.values()]) call._receive({ type: "bye", reason: error ? error.message : "closed" });
-    if (!error) this.#error = undefined;
+    for (const call of [...this.#calls.values()]) call._lose(this.#error);
     this.dispatchEvent(new Event("close"));
   }
 }
@@ -196,7 +195,7 @@ export class Call extends EventTarget {
 
   /** @param {string} sdp Accepts an incoming call. */
   answer(sdp) {
-    this.#send({ type: "answer", call: this.id, sdp });
+    if (!this.#over) this.#send({ type: "answer", call: this.id, sdp });
   }
 
   /**
@@ -227,8 +226,14 @@ export class Call extends EventTarget {
       return;
     }
     if (this.#over) return;
-    this._onrefuse(message.type === "refuse" ? refusal(message.code, message.reason, this.peer) : new MsrpError(`The call ended: ${message.reason}.`));
+    this._onrefuse(message.type === "refuse" ? refusal(message.code, message.reason, this.peer) : new MsrpError(because("The call ended", message.reason)));
     this.#end(message.reason);
+  }
+
+  /** @param {MsrpError} error Ends the call with its rendezvous. */
+  _lose(error) {
+    this._onrefuse(error);
+    this.#end(error.kind === "closed" ? "closed" : error.message);
   }
 
   /** @param {string} reason */
@@ -238,6 +243,15 @@ export class Call extends EventTarget {
     this.#forget();
     this.dispatchEvent(new Event("bye"));
   }
+}
+
+/**
+ * @param {string} what
+ * @param {string | undefined} reason in the other side's words, if it gave one
+ */
+function because(what, reason) {
+  if (!reason) return `${what}.`;
+  return `${what}: ${reason}${/[.!?]$/.test(reason) ? "" : "."}`;
 }
 
 /**
@@ -251,7 +265,7 @@ function refusal(code, reason, peer) {
     404: `${peer} is not here.`,
     408: `${peer} does not answer.`,
     486: `${peer} is busy.`,
-    488: `${peer} cannot accept this conversation: ${reason}`,
+    488: because(`${peer} cannot accept this conversation`, reason),
     603: `${peer} declined.`,
   };
   return texts[code] ? new MsrpError(texts[code], { code }) : MsrpError.status(code, reason);

@@ -1,0 +1,57 @@
+// That the modules are what webmsrp.d.ts says of them, for the compiler:
+// nothing of this file ever runs.
+
+import * as client from "../../client.js";
+import * as errors from "../../errors.js";
+import * as message from "../../message.js";
+import * as session from "../../session.js";
+import type * as contract from "../../webmsrp.d.ts";
+
+type Contract = typeof contract;
+
+/** The class as far as its own members go: who may construct is checked below. */
+type Statics<C> = Omit<C, "prototype">;
+
+/** Compiles only where what is given is what the contract wants. */
+declare function agrees<Wanted>(given: Wanted): void;
+
+// Objects, with all their properties, methods and events.
+declare const made: {
+  client: client.MsrpClient;
+  session: session.MsrpSession;
+  outgoing: message.MsrpOutgoingMessage;
+  transfer: message.MsrpFileTransfer;
+  incoming: message.MsrpIncomingMessage;
+  event: message.MsrpMessageEvent;
+  error: errors.MsrpError;
+};
+agrees<contract.MsrpClient>(made.client);
+agrees<contract.MsrpSession>(made.session);
+agrees<contract.MsrpOutgoingMessage>(made.outgoing);
+agrees<contract.MsrpFileTransfer>(made.transfer);
+agrees<contract.MsrpIncomingMessage>(made.incoming);
+agrees<contract.MsrpMessageEvent>(made.event);
+agrees<contract.MsrpError>(made.error);
+
+// Classes, with their static methods.
+agrees<Statics<Contract["MsrpClient"]>>(client.MsrpClient);
+agrees<Statics<Contract["MsrpSession"]>>(session.MsrpSession);
+agrees<Statics<Contract["MsrpOutgoingMessage"]>>(message.MsrpOutgoingMessage);
+agrees<Statics<Contract["MsrpFileTransfer"]>>(message.MsrpFileTransfer);
+agrees<Statics<Contract["MsrpIncomingMessage"]>>(message.MsrpIncomingMessage);
+agrees<Statics<Contract["MsrpMessageEvent"]>>(message.MsrpMessageEvent);
+
+// The only one that others construct.
+agrees<Contract["MsrpError"]>(errors.MsrpError);
+
+// Nothing public is left out of the contract: what begins with _ is for the
+// other modules.
+type Public<T> = Exclude<keyof T, `_${string}`>;
+declare function complete<Given, Wanted>(_: [Exclude<Public<Given>, keyof Wanted>] extends [never] ? true : Exclude<Public<Given>, keyof Wanted>): void;
+complete<client.MsrpClient, contract.MsrpClient>(true);
+complete<session.MsrpSession, contract.MsrpSession>(true);
+complete<message.MsrpOutgoingMessage, contract.MsrpOutgoingMessage>(true);
+complete<message.MsrpFileTransfer, contract.MsrpFileTransfer>(true);
+complete<message.MsrpIncomingMessage, contract.MsrpIncomingMessage>(true);
+complete<message.MsrpMessageEvent, contract.MsrpMessageEvent>(true);
+complete<errors.MsrpError, contract.MsrpError>(true);

@@ -1,0 +1,193 @@
+import "./support/browser.mjs";
+import assert from "node:assert/strict";
+import { servePort, toSource } from "../../sources.js";
+import { test, turns } from "./support/cases.mjs";
+
+const mebibyte = 1 << 20;
+
+/** Everything that a source yields. */
+async function all(source) {
+  const chunks = [];
+  for (let chunk = await source.pull(); chunk; chunk = await source.pull()) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+/** A Blob that notes which of its parts are read. */
+class NotingBlob extends Blob {
+  read = [];
+
+  slice(from, to) {
+    this.read.push(from);
+    return super.slice(from, to);
+  }
+}
+
+/** Octets that repeat only after 251, so that a part in the wrong place shows. */
+function pattern(size) {
+  const octets = new Uint8Array(size);
+  for (let i = 0; i < size; i++) octets[i] = i % 251;
+  return octets;
+}
+
+/**
+ * A stream as a page sends it and the source that the core reads it by. The
+ * stream reads nothing ahead by itself.
+ */
+function overPort(t, underlying) {
+  const { port1, port2 } = new MessageChannel();
+  t.after(() => port1.close());
+  const stop = servePort(new ReadableStream(underlying, { highWaterMark: 0 }), port1);
+  return { source: toSource(port2), port: port1, stop };
+}
+
+test("strings and octets go as they are", () => {
+  const octets = new Uint8Array(3);
+  assert.equal(toSource("text"), "text");
+  assert.equal(toSource(octets), octets);
+  const own = { pull: async () => null, cancel() {} };
+  assert.equal(toSource(own), own);
+});
+
+test("a Blob is read whole and in order", async () => {
+  const octets = pattern(3 * mebibyte + 17);
+  assert.ok((await all(toSource(new Blob([octets])))).equals(octets));
+});
+
+test("an empty Blob is over at once", async () => {
+  assert.equal(await toSource(new Blob([])).pull(), null);
+});
+
+test("a Blob's end can be asked for again", async () => {
+  const source = toSource(new Blob(["x"]));
+  assert.equal((await source.pull()).length, 1);
+  assert.equal(await source.pull(), null);
+  assert.equal(await source.pull(), null);
+});
+
+test("a large Blob is not read before it is wanted, and then a little ahead", async () => {
+  const blob = new NotingBlob([new Uint8Array(8 * mebibyte)]);
+  const source = toSource(blob);
+  assert.deepEqual(blob.read, []);
+  await source.pull();
+  await turns();
+  assert.deepEqual(blob.read, [0, 1, 2].map((n) => n * mebibyte));
+  await source.pull();
+  assert.equal(blob.read.length, 4);
+});
+
+test("no more is read of a canceled Blob", async () => {
+  const blob = new NotingBlob([new Uint8Array(8 * mebibyte)]);
+  const source = toSource(blob);
+  await source.pull();
+  const { length } = blob.read;
+  source.cancel();
+  source.cancel();
+  assert.equal(await source.pull(), null);
+  assert.equal(blob.read.length, length);
+});
+
+test("whoever pulls learns that a file cannot be read, and nobody else does", async () => {
+  // As a File whose disk is gone, from its second part on.
+  class LostBlob extends Blob {
+    slice(from, to) {
+      if (from === 0) return super.slice(from, to);
+      return { arrayBuffer: () => Promise.reject(new DOMException("the file has changed", "NotReadableError")) };
+    }
+  }
+  const source = toSource(new LostBlob([new Uint8Array(3 * mebibyte)]));
+  await source.pull();
+  await turns(); // what was read ahead has failed by now, unhandled by anyone
+  await assert.rejects(source.pull(), { name: "NotReadableError" });
+});
+
+test("a stream goes over a port in order, to its end", async (t) => {
+  const chunks = [pattern(5), pattern(0), pattern(100_000)];
+  const { source } = overPort(t, {
+    pull(controller) {
+      if (chunks.length > 0) controller.enqueue(chunks.shift());
+      else controller.close();
+    },
+  });
+  assert.ok((await all(source)).equals(Buffer.concat([pattern(5), pattern(100_000)])));
+});
+
+test("a stream is read chunk by chunk, each when it is wanted", async (t) => {
+  const events = [];
+  const { source } = overPort(t, {
+    pull(controller) {
+      events.push("read");
+      controller.enqueue(new Uint8Array(1));
+    },
+  });
+  await turns();
+  for (let i = 0; i < 3; i++) {
+    events.push("want");
+    await source.pull();
+    await turns(); // in which a reader that hurries ahead would
+  }
+  assert.deepEqual(events, ["want", "read", "want", "read", "want", "read"]);
+});
+
+test("a stream's owner keeps the memory of its chunks", async (t) => {
+  const memory = pattern(10);
+  const { source } = overPort(t, { pull: (controller) => controller.enqueue(memory.subarray(2, 5)) });
+  assert.deepEqual(await source.pull(), new Uint8Array([2, 3, 4]));
+  assert.equal(memory.length, 10, "it was not transferred");
+  memory[2] = 9;
+  assert.deepEqual(await source.pull(), new Uint8Array([9, 3, 4]));
+});
+
+test("a stream learns that no more is wanted", async (t) => {
+  let canceled;
+  const over = new Promise((resolve) => (canceled = resolve));
+  const { source } = overPort(t, { pull: (controller) => controller.enqueue(new Uint8Array(1)), cancel: canceled });
+  await source.pull();
+  source.cancel();
+  source.cancel();
+  await over;
+});
+
+test("a stream learns that no more is wanted while it has nothing", async (t) => {
+  let canceled;
+  const over = new Promise((resolve) => (canceled = resolve));
+  const { source } = overPort(t, { cancel: canceled });
+  source.pull();
+  source.cancel();
+  await over;
+});
+
+test("a stream that fails says why", async (t) => {
+  let pulled = 0;
+  const { source } = overPort(t, {
+    pull(controller) {
+      if (++pulled === 1) controller.enqueue(new Uint8Array(1));
+      else controller.error(new RangeError("the camera is gone"));
+    },
+  });
+  await source.pull();
+  await assert.rejects(source.pull(), /the camera is gone/);
+});
+
+test("a stream that fails with what is no Error says that", async (t) => {
+  const { source } = overPort(t, { pull: (controller) => controller.error("gone") });
+  await assert.rejects(source.pull(), /^Error: gone$/);
+});
+
+for (const [what, chunk] of [["a string", "text"], ["a number", 7], ["an ArrayBuffer", new ArrayBuffer(4)], ["nothing", undefined], ["wide numbers", new Uint16Array(2)]]) {
+  test(`a stream of ${what} is refused, and told so, rather than sent as something else`, async (t) => {
+    let canceled;
+    const over = new Promise((resolve) => (canceled = resolve));
+    const { source } = overPort(t, { pull: (controller) => controller.enqueue(chunk), cancel: canceled });
+    await assert.rejects(source.pull(), /Uint8Array/);
+    await over;
+  });
+}
+
+test("a stream ends with the message that it is for, even if the core is gone", async (t) => {
+  let canceled;
+  const over = new Promise((resolve) => (canceled = resolve));
+  const { stop } = overPort(t, { cancel: canceled });
+  const reason = new Error("the message failed");
+  stop(reason);
+  assert.equal(await over, reason);
+});

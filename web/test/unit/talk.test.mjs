@@ -1,0 +1,286 @@
+// Two clients over the real core and the real relay.
+
+import "./support/browser.mjs";
+import assert from "node:assert/strict";
+import { after } from "node:test";
+import { MsrpClient, MsrpError } from "../../webmsrp.js";
+import { event, test } from "./support/cases.mjs";
+import { Queue } from "./support/queue.mjs";
+import { startServer } from "./support/server.mjs";
+import { serveWebSocket } from "./support/websocket-server.mjs";
+
+// The core on this thread leaves timers behind, for which nobody has to wait.
+const { setTimeout } = globalThis;
+globalThis.setTimeout = (...args) => setTimeout(...args).unref();
+
+const server = await startServer({ after });
+
+/** A connected client of that name, closed with the test. */
+async function connect(t, name, options = {}, at = server) {
+  const client = await MsrpClient.connect(at.relay, { ...(await at.credentials(name)), ...options });
+  t.after(() => client.close());
+  return client;
+}
+
+/** Two connected sessions, bob's with its messages as they come. */
+async function meet(t, { client = {}, alice = {}, bob = {}, at } = {}) {
+  const clients = await Promise.all([connect(t, "alice", client, at), connect(t, "bob", client, at)]);
+  const [mine, yours] = [clients[0].createSession(alice), clients[1].createSession(bob)];
+  const messages = new Queue();
+  yours.addEventListener("message", ({ message }) => messages.push(message));
+  await yours.setRemoteDescription(await mine.createOffer());
+  await mine.setRemoteDescription(await yours.createAnswer());
+  return { clients, alice: mine, bob: yours, messages };
+}
+
+/** Octets that repeat only after 251, so that a part in the wrong place shows. */
+function pattern(size) {
+  const octets = new Uint8Array(size);
+  for (let i = 0; i < size; i++) octets[i] = i % 251;
+  return octets;
+}
+
+/** A stream of chunks, or for ever, which tells why it was canceled. */
+function stream(chunks) {
+  let canceled;
+  const reason = new Promise((resolve) => (canceled = resolve));
+  const body = new ReadableStream({
+    pull(controller) {
+      const { value, done } = chunks.next();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+    cancel: canceled,
+  });
+  return { body, reason };
+}
+
+function* endless() {
+  for (;;) yield pattern(64 << 10);
+}
+
+for (const worker of [true, false]) {
+  const where = worker ? "in a worker" : "on this thread";
+  const large = pattern(3 * (1 << 20) + 5);
+
+  for (const [what, body, type, content] of [
+    ["text", "Grüße 👋", "text/plain", Buffer.from("Grüße 👋")],
+    ["no text", "", "text/plain", Buffer.alloc(0)],
+    ["a Blob", () => new Blob(["<p>"], { type: "text/html" }), "text/html", Buffer.from("<p>")],
+    ["an empty Blob", () => new Blob([]), "application/octet-stream", Buffer.alloc(0)],
+    ["a large Blob", () => new Blob([large]), "application/octet-stream", large],
+    ["a view", () => large.subarray(7, 100_007), "application/octet-stream", large.subarray(7, 100_007)],
+    ["an ArrayBuffer", () => pattern(300).buffer, "application/octet-stream", pattern(300)],
+    ["a stream", () => stream([pattern(1), pattern(0), pattern(500_000)].values()).body, "application/octet-stream", Buffer.concat([pattern(1), pattern(500_000)])],
+    ["an empty stream", () => stream([].values()).body, "application/octet-stream", Buffer.alloc(0)],
+  ]) {
+    test(`${what} arrives as it was sent (core ${where})`, async (t) => {
+      const { alice, messages } = await meet(t, { client: { worker } });
+      const sent = alice.send(typeof body === "function" ? body() : body);
+      const message = await messages.next();
+      assert.equal(message.messageId, sent.messageId);
+      assert.equal(message.contentType, type);
+      assert.ok(Buffer.from(await message.arrayBuffer()).equals(content));
+      await sent.delivered;
+      assert.equal(sent.state, "delivered");
+      assert.equal(sent.acknowledged, content.length);
+      assert.equal(alice.bufferedAmount, 0);
+    });
+  }
+
+  test(`a file arrives with its name, type and size (core ${where})`, async (t) => {
+    const { alice, messages } = await meet(t, { client: { worker } });
+    const transfer = alice.sendFile(new File([large], 'Grüße "2".bin', { type: "image/png" }));
+    const message = await messages.next();
+    assert.equal(message.fileName, 'Grüße "2".bin');
+    assert.equal(message.contentType, "image/png");
+    assert.equal(message.size, large.length);
+    let size = 0;
+    for await (const chunk of message.body) size += chunk.length;
+    assert.equal(size, large.length);
+    await transfer.delivered;
+  });
+
+  test(`who stops reading stops the sender (core ${where})`, async (t) => {
+    const { alice, messages } = await meet(t, { client: { worker } });
+    const { body, reason } = stream(endless());
+    const sending = alice.send(body);
+    const reader = (await messages.next()).body.getReader();
+    assert.ok((await reader.read()).value.length > 0);
+    await reader.cancel();
+    await assert.rejects(sending.sent, (error) => error instanceof MsrpError && error.code === 413 && error.messageId === sending.messageId);
+    await reason;
+    const next = alice.send("still there");
+    assert.equal(await (await messages.next()).text(), "still there");
+    await next.delivered;
+  });
+
+  test(`who stops sending stops the reader (core ${where})`, async (t) => {
+    const { alice, messages } = await meet(t, { client: { worker } });
+    const { body, reason } = stream(endless());
+    const controller = new AbortController();
+    const sending = alice.send(body, { signal: controller.signal });
+    const reader = (await messages.next()).body.getReader();
+    await reader.read();
+    const why = new Error("the page was left");
+    controller.abort(why);
+    await assert.rejects(sending.sent, (error) => error === why);
+    assert.equal(await reason, why);
+    await assert.rejects(
+      async () => {
+        while (!(await reader.read()).done);
+      },
+      (error) => error instanceof MsrpError && error.kind === "aborted",
+    );
+  });
+
+  test(`a connection that is lost ends everything on it (core ${where})`, async (t) => {
+    const at = await startServer(t);
+    const { clients, alice, bob } = await meet(t, { client: { worker }, at });
+    const { body, reason } = stream(endless());
+    const sending = alice.send(body);
+    const { message } = await event(bob, "message");
+    const reading = assert.rejects(message.blob(), (error) => error instanceof MsrpError && error.kind === "lost");
+    await at.crash();
+    for (const client of clients) assert.equal((await client.closed).kind, "lost");
+    for (const session of [alice, bob]) {
+      assert.equal((await session.closed).kind, "lost");
+      assert.equal(session.connectionState, "failed");
+    }
+    await assert.rejects(sending.delivered, { kind: "lost" });
+    await reason;
+    await reading;
+  });
+}
+
+test("many messages keep their order, in both directions at once", async (t) => {
+  const { alice, bob, messages } = await meet(t);
+  const back = new Queue();
+  alice.addEventListener("message", ({ message }) => back.push(message));
+  const numbers = Array.from({ length: 100 }, (_, i) => String(i));
+  const sent = numbers.flatMap((text) => [alice.send(text), bob.send(text)]);
+  for (const queue of [messages, back]) {
+    const got = [];
+    for (const _ of numbers) got.push(await (await queue.next()).text());
+    assert.deepEqual(got, numbers);
+  }
+  await Promise.all(sent.map((message) => message.delivered));
+});
+
+test("what is sent before the answer arrives after it", async (t) => {
+  const clients = [await connect(t, "alice"), await connect(t, "bob")];
+  const [alice, bob] = clients.map((client) => client.createSession());
+  const early = alice.send("early");
+  const offer = await alice.createOffer();
+  const offered = alice.send("offered");
+  const texts = new Queue();
+  bob.addEventListener("message", async ({ message }) => texts.push(await message.text()));
+  await bob.setRemoteDescription(offer);
+  await alice.setRemoteDescription(await bob.createAnswer());
+  assert.deepEqual([await texts.next(), await texts.next()], ["early", "offered"]);
+  await Promise.all([early.delivered, offered.delivered]);
+  assert.equal(alice.connectionState, "connected");
+});
+
+test("the answer may be given to a session before its owner asks for messages", async (t) => {
+  const { alice, messages } = await meet(t, { alice: { direct: false }, bob: { direct: false } });
+  const sent = alice.send("through the relay all the way");
+  assert.equal(await (await messages.next()).text(), "through the relay all the way");
+  await sent.delivered;
+});
+
+test("what the peer does not take is not sent, and its stream ends", async (t) => {
+  const { alice, messages } = await meet(t, { bob: { acceptTypes: ["text/plain"], maxSize: 10 } });
+  const { body, reason } = stream(endless());
+  const picture = alice.send(body, { contentType: "image/png" });
+  await assert.rejects(picture.sent, { kind: "type" });
+  await reason;
+  await assert.rejects(alice.send("more than ten octets").sent, { kind: "size" });
+  alice.send("ten octets");
+  assert.equal(await (await messages.next()).text(), "ten octets");
+});
+
+test("a stream that fails fails its message, for both sides", async (t) => {
+  const { alice, messages } = await meet(t);
+  function* failing() {
+    for (let i = 0; i < 40; i++) yield pattern(64 << 10);
+    throw new RangeError("the camera is gone");
+  }
+  const sending = alice.send(stream(failing()).body);
+  const reading = (await messages.next()).blob();
+  await assert.rejects(sending.delivered, /the camera is gone\.$/);
+  await assert.rejects(reading, { kind: "aborted" });
+});
+
+test("without a success report a message is sent, and stays so", async (t) => {
+  const { alice, messages } = await meet(t);
+  const sent = alice.send("x", { successReport: false });
+  await sent.sent;
+  await messages.next();
+  await alice.close();
+  assert.equal(sent.state, "sent");
+});
+
+test("the peer's end shows with the next message", async (t) => {
+  const { alice, bob } = await meet(t);
+  await alice.send("x").delivered;
+  await bob.close();
+  assert.equal(await bob.closed, undefined);
+  await assert.rejects(alice.send("y").delivered, { code: 481 });
+  assert.equal((await alice.closed).code, 481);
+  assert.equal(alice.connectionState, "failed");
+});
+
+test("a session in use answers a probe, one that is over does not", async (t) => {
+  const { alice } = await meet(t);
+  await alice.probe();
+  await alice.close();
+  await assert.rejects(alice.probe(), { kind: "closed" });
+});
+
+test("sessions of one client go their own ways", async (t) => {
+  const { clients, alice, bob } = await meet(t);
+  const [mine, yours] = clients.map((client) => client.createSession());
+  await yours.setRemoteDescription(await mine.createOffer());
+  await mine.setRemoteDescription(await yours.createAnswer());
+  await Promise.all([alice.close(), bob.close()]);
+  const arriving = event(yours, "message");
+  await mine.send("second").delivered;
+  assert.equal(await (await arriving).message.text(), "second");
+});
+
+test("credentials are asked for until they are right", async (t) => {
+  const right = await server.credentials("alice");
+  await assert.rejects(MsrpClient.connect(server.relay, { ...right, password: "wrong" }), (error) => error instanceof MsrpError && error.code === 401);
+  const client = await MsrpClient.connect(server.relay, { credentials: async () => right });
+  t.after(() => client.close());
+  assert.match((await client.createSession().createOffer()).sdp, /^v=0\r\n/);
+});
+
+test("a description that cannot be read says so", async (t) => {
+  const client = await connect(t, "alice");
+  const session = client.createSession();
+  await session.setRemoteDescription({ type: "offer", sdp: "nonsense" });
+  await assert.rejects(session.createAnswer(), (error) => error instanceof MsrpError && /^[A-Z]/.test(error.message));
+  const caller = client.createSession();
+  await caller.createOffer();
+  await assert.rejects(caller.setRemoteDescription({ type: "answer", sdp: "nonsense" }), MsrpError);
+});
+
+test("who is no relay is told from a relay", async (t) => {
+  for (const url of [server.page, server.rendezvous, "ws://127.0.0.1:1/"]) {
+    await assert.rejects(MsrpClient.connect(url), (error) => error instanceof MsrpError && error.kind === "failed" && error.message.includes(new URL(url).host));
+  }
+});
+
+test("connecting can be given up while the relay is silent", async (t) => {
+  const silent = await serveWebSocket(t);
+  const controller = new AbortController();
+  const connecting = MsrpClient.connect(silent.url, { username: "alice", password: "secret", signal: controller.signal });
+  connecting.catch(() => {});
+  const there = await silent.accept();
+  assert.equal(there.protocol, "msrp");
+  controller.abort();
+  await assert.rejects(connecting, { name: "AbortError" });
+  await there.closed;
+});

@@ -1,0 +1,218 @@
+// What a user of the package may write and what not, for the compiler: nothing
+// of this file ever runs. It imports the package by its name, as they do.
+
+import {
+  MsrpClient,
+  MsrpError,
+  MsrpFileTransfer,
+  MsrpIncomingMessage,
+  MsrpMessageEvent,
+  MsrpOutgoingMessage,
+  MsrpSession,
+} from "webmsrp";
+import type {
+  MsrpBody,
+  MsrpClientEventMap,
+  MsrpConnectOptions,
+  MsrpCredentials,
+  MsrpDescription,
+  MsrpSendOptions,
+  MsrpSessionEventMap,
+  MsrpSessionOptions,
+} from "webmsrp";
+
+/** Compiles only if both types are the same. */
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+function same<A, B>(_: Same<A, B>): void {}
+
+declare const signal: AbortSignal;
+declare function signalling(offer: MsrpDescription): Promise<MsrpDescription>;
+
+export async function connecting(): Promise<MsrpClient> {
+  await MsrpClient.connect("wss://relay.example.com/msrp");
+  await MsrpClient.connect(new URL("wss://relay.example.com/msrp"), {});
+  await MsrpClient.connect("/msrp", { username: "alice", password: "secret" });
+  await MsrpClient.connect("/msrp", { credentials: () => ({ username: "alice", password: "secret" }) });
+  const fetched = async (): Promise<MsrpCredentials> => (await fetch("/credentials")).json();
+  const options: MsrpConnectOptions = { credentials: fetched, wasmURL: new URL("https://cdn.example.com/msrp.wasm"), worker: false, signal };
+  const client = await MsrpClient.connect("/msrp", options);
+  // @ts-expect-error There is no client without a URL.
+  await MsrpClient.connect();
+  // @ts-expect-error Clients are made by connect.
+  new MsrpClient();
+  // @ts-expect-error Credentials are both.
+  await MsrpClient.connect("/msrp", { credentials: () => ({ username: "alice" }) });
+  // @ts-expect-error A misspelt option is no option.
+  await MsrpClient.connect("/msrp", { user: "alice" });
+  // @ts-expect-error It is a promise that one has to wait for.
+  MsrpClient.connect("/msrp").createSession();
+  return client;
+}
+
+export async function clients(client: MsrpClient): Promise<void> {
+  same<typeof client.url, string>(true);
+  same<typeof client.connectionState, "connecting" | "connected" | "closed">(true);
+  // @ts-expect-error States are told, not set.
+  client.connectionState = "closed";
+  // @ts-expect-error There is no such state.
+  if (client.connectionState === "open") return;
+  client.addEventListener("connectionstatechange", function (event) {
+    same<typeof event, Event>(true);
+    same<typeof this, MsrpClient>(true);
+  });
+  same<keyof MsrpClientEventMap, "connectionstatechange">(true);
+  const reason = await client.closed;
+  same<typeof reason, MsrpError | undefined>(true);
+  // @ts-expect-error It may have been close().
+  reason.message;
+  await client.close();
+}
+
+export function sessions(client: MsrpClient): MsrpSession {
+  const options: MsrpSessionOptions = { acceptTypes: ["text/*"], acceptWrappedTypes: ["text/plain"], maxSize: 1e6, direct: false, secure: true, displayName: "Alice" };
+  client.createSession(options);
+  // @ts-expect-error A list, even of one.
+  client.createSession({ acceptTypes: "text/plain" });
+  // @ts-expect-error Octets are a number.
+  client.createSession({ maxSize: "1 MB" });
+  // @ts-expect-error Sessions are made by clients.
+  new MsrpSession(client);
+  return client.createSession();
+}
+
+export async function negotiating(session: MsrpSession): Promise<void> {
+  const offer = await session.createOffer({ signal });
+  same<typeof offer, MsrpDescription>(true);
+  await session.setRemoteDescription(await signalling(offer));
+  await session.setRemoteDescription({ type: "offer", sdp: "v=0" });
+  await signalling(await session.createAnswer());
+  // @ts-expect-error The type says what to do with it.
+  await session.setRemoteDescription({ sdp: "v=0" });
+  // @ts-expect-error There are offers and answers.
+  await session.setRemoteDescription({ type: "pranswer", sdp: "v=0" });
+  // @ts-expect-error A description is not its SDP.
+  await session.setRemoteDescription(offer.sdp);
+  await session.probe({ signal });
+  same<typeof session.connectionState, "new" | "connecting" | "connected" | "failed" | "closed">(true);
+  same<typeof session.bufferedAmount, number>(true);
+  same<Awaited<typeof session.closed>, MsrpError | undefined>(true);
+  await session.close();
+}
+
+export async function sending(session: MsrpSession, file: File, stream: ReadableStream<Uint8Array>): Promise<void> {
+  for (const body of ["text", file, new Blob(), new ArrayBuffer(1), new Uint8Array(1), new DataView(new ArrayBuffer(1)), stream, file.stream(), stream.pipeThrough(new CompressionStream("gzip") as ReadableWritablePair<Uint8Array, Uint8Array>)] satisfies MsrpBody[]) {
+    session.send(body);
+  }
+  const options: MsrpSendOptions = { contentType: "text/html", disposition: "render", successReport: false, failureReport: "partial", signal };
+  const message = session.send("<p>", options);
+  same<typeof message, MsrpOutgoingMessage>(true);
+  same<typeof message.messageId, string>(true);
+  same<typeof message.contentType, string>(true);
+  same<typeof message.size, number | null>(true);
+  same<typeof message.acknowledged, number>(true);
+  same<typeof message.state, "sending" | "sent" | "delivered" | "failed">(true);
+  same<typeof message.error, Error | undefined>(true);
+  message.addEventListener("progress", (event) => same<typeof event, Event>(true));
+  await message.sent;
+  await message.delivered;
+  message.abort();
+  message.abort(new Error("changed my mind"));
+
+  const transfer = session.sendFile(file, { ...options, name: "other.txt" });
+  same<typeof transfer, MsrpFileTransfer>(true);
+  same<typeof transfer.name, string>(true);
+  const general: MsrpOutgoingMessage = transfer;
+  session.sendFile(new Blob());
+
+  // @ts-expect-error Objects are for the sender to write down.
+  session.send({ text: "Hi" });
+  // @ts-expect-error So are numbers.
+  session.send(5);
+  // @ts-expect-error Streams are of octets.
+  session.send(new ReadableStream<string>());
+  // @ts-expect-error A file is no text.
+  session.sendFile("a.txt");
+  // @ts-expect-error There are three.
+  session.send("x", { failureReport: "never" });
+  // @ts-expect-error Only files have names.
+  session.send("x", { name: "a.txt" });
+  // @ts-expect-error The message is not a promise: one of its two is meant.
+  message.then(() => {});
+  // @ts-expect-error Messages are made by sessions.
+  new MsrpOutgoingMessage();
+  // @ts-expect-error What arrived is told, not set.
+  general.acknowledged = 5;
+}
+
+export function receiving(session: MsrpSession): void {
+  session.addEventListener("message", async function (event) {
+    same<typeof event, MsrpMessageEvent>(true);
+    same<typeof this, MsrpSession>(true);
+    const { message } = event;
+    same<typeof message, MsrpIncomingMessage>(true);
+    same<typeof message.messageId, string>(true);
+    same<typeof message.contentType, string>(true);
+    same<typeof message.disposition, string>(true);
+    same<typeof message.fileName, string | null>(true);
+    same<typeof message.size, number | null>(true);
+    same<typeof message.from, string>(true);
+    same<typeof message.to, string>(true);
+    same<typeof message.bodyUsed, boolean>(true);
+    same<typeof message.body, ReadableStream<Uint8Array>>(true);
+    const text: string = await message.text();
+    const blob: Blob = await message.blob();
+    const buffer: ArrayBuffer = await message.arrayBuffer();
+    for await (const chunk of message.body) same<typeof chunk, Uint8Array<ArrayBufferLike>>(true);
+    // @ts-expect-error The peer need not have said.
+    message.size.toFixed();
+    // @ts-expect-error Text is still to come.
+    message.text().length;
+    return [text, blob, buffer];
+  });
+  session.addEventListener("message", ({ message }) => void message.text(), { once: true });
+  session.addEventListener("connectionstatechange", () => {});
+  same<keyof MsrpSessionEventMap, "connectionstatechange" | "message">(true);
+  // As with every EventTarget, for events that others dispatch.
+  session.addEventListener("custom", { handleEvent() {} });
+  // @ts-expect-error That is no listener.
+  session.addEventListener("message", "onmessage");
+  // @ts-expect-error Messages come from sessions.
+  new MsrpIncomingMessage();
+  // @ts-expect-error And so do their events.
+  new MsrpMessageEvent("message");
+}
+
+export function errors(error: unknown): string {
+  if (!(error instanceof MsrpError)) return String(error);
+  const plain: Error = error;
+  same<typeof error.code, number | undefined>(true);
+  same<typeof error.messageId, string | undefined>(true);
+  switch (error.kind) {
+    case "status":
+      return String(error.code);
+    case "lost":
+    case "closed":
+    case "aborted":
+    case "type":
+    case "size":
+    case "failed":
+      return plain.message;
+    default:
+      // Compiles only if those are all.
+      return error.kind satisfies never;
+  }
+}
+
+/** What signalling of one's own needs, as that of the rendezvous. */
+export function signallingErrors(): MsrpError[] {
+  // @ts-expect-error There is a list of kinds.
+  new MsrpError("Words.", { kind: "other" });
+  // @ts-expect-error Somebody has to read it.
+  new MsrpError();
+  return [
+    new MsrpError("Nobody answers."),
+    new MsrpError("Nobody answers.", { code: 408, kind: "status", messageId: "m1", cause: new Error("why") }),
+    MsrpError.status(404),
+    MsrpError.status(486, "in a meeting", { cause: "why" }),
+  ];
+}
