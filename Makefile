@@ -23,9 +23,10 @@ run: build
 build: web
 	go build -trimpath -ldflags='-s -w' -o bin/webmsrp ./proxy
 
-# Without inlining the program is 57 KB smaller after brotli, of 760 allowed.
+# Of 760 KB allowed after brotli, inlining would take 57 and Go's cryptography,
+# in place of JavaScript's, 35.
 wasm:
-	GOOS=js GOARCH=wasm go build -trimpath -gcflags=all=-l -ldflags='-s -w' -o $(dist)/msrp.wasm ./wasm
+	GOOS=js GOARCH=wasm go build -tags hostcrypto -trimpath -gcflags=all=-l -ldflags='-s -w' -o $(dist)/msrp.wasm ./wasm
 
 web: wasm web/node_modules
 	@$(npm) run --silent build
@@ -40,6 +41,7 @@ vet:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
 	go vet ./...
 	GOOS=js GOARCH=wasm go vet ./wasm ./msrp/...
+	GOOS=js GOARCH=wasm go vet -tags hostcrypto ./wasm
 
 test-go:
 	go test -race ./...

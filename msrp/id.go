@@ -2,7 +2,6 @@ package msrp
 
 import (
 	"bytes"
-	"crypto/rand"
 	mathrand "math/rand/v2"
 	"sync"
 )
@@ -10,8 +9,8 @@ import (
 const idAlphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 // idSource makes identifiers without asking the operating system for each: in
-// a browser that costs more than the message it is for. ChaCha8 seeded from
-// crypto/rand cannot be predicted from its output, which matters because a
+// a browser that costs more than the message it is for. a well seeded
+// ChaCha8 cannot be predicted from its output, which matters because a
 // transaction ID that a peer could foresee would let it put a false end-line
 // into a body that a relay passes on.
 var idSource struct {
@@ -24,9 +23,7 @@ func appendID(dst []byte, n int) []byte {
 	idSource.Lock()
 	defer idSource.Unlock()
 	if idSource.ChaCha8 == nil {
-		var seed [32]byte
-		rand.Read(seed[:]) // never fails: it stops the program instead
-		idSource.ChaCha8 = mathrand.NewChaCha8(seed)
+		idSource.ChaCha8 = mathrand.NewChaCha8(seed())
 	}
 	for n > 0 {
 		// Ten digits of base 62 use 59.5 of the 64 bits; what is lost in

@@ -7,7 +7,7 @@
 //
 // The host is the global object webmsrpHost at the time of the start: Go sets
 // its property handle, a function that takes requests, and calls its methods
-// post(message, transfer) and ready().
+// post(message, transfer), hash(algorithm, octets) and ready().
 package main
 
 import "github.com/hack-pad/safejs"
@@ -17,6 +17,7 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
+	hashWith(host)
 	s := newService(host)
 	handle, err := safejs.FuncOf(func(_ safejs.Value, args []safejs.Value) any {
 		if len(args) == 1 {

@@ -7,8 +7,6 @@
 package digest
 
 import (
-	"crypto/md5"
-	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
 	"errors"
@@ -39,13 +37,7 @@ func parseAlgorithm(s string) (Algorithm, bool) {
 
 // hash returns the lower-case hexadecimal hash of the parts joined by colons.
 func (a Algorithm) hash(parts ...string) string {
-	text := []byte(strings.Join(parts, ":"))
-	if a == SHA256 {
-		sum := sha256.Sum256(text)
-		return hex.EncodeToString(sum[:])
-	}
-	sum := md5.Sum(text)
-	return hex.EncodeToString(sum[:])
+	return hex.EncodeToString(Sum(a, []byte(strings.Join(parts, ":"))))
 }
 
 // HA1 returns the hash of username, realm and password that a server stores in
