@@ -377,6 +377,17 @@ func (p Path) Reverse() Path {
 	return q
 }
 
+// Clone returns a copy that shares no memory with p, which may be part of a
+// whole header.
+func (p Path) Clone() Path {
+	q := make(Path, len(p))
+	for i, u := range p {
+		u.raw = strings.Clone(u.raw)
+		q[i] = u
+	}
+	return q
+}
+
 // Join returns a new path of p followed by more.
 func (p Path) Join(more ...URI) Path {
 	return append(append(make(Path, 0, len(p)+len(more)), p...), more...)

@@ -76,8 +76,8 @@ func (l *Link) handleAuth(u *msrp.Unit) error {
 	}
 	if direct {
 		features := "direct chunk-size=" + strconv.Itoa(r.config.ChunkSize)
-		if r.config.Fingerprint != "" && t.uri.Secure() {
-			features += ` fingerprint="` + r.config.Fingerprint + `"`
+		if r.config.Fingerprint != nil && t.uri.Secure() {
+			features += ` fingerprint="` + r.config.Fingerprint() + `"`
 		}
 		header = append(header, msrp.Field{Name: "Relay-Features", Value: features})
 	}

@@ -27,10 +27,11 @@ const (
 type flow struct {
 	turn       fair.Flow[*flow]
 	frames     []frame
-	queued     int    // octets in frames
-	unanswered int    // octets that wait for their 200s
-	blocked    bool   // by the window: it takes no turns
-	owed       []owed // 200s held back
+	queued     int       // octets in frames
+	unanswered int       // octets that wait for their 200s
+	progress   time.Time // when the next hop answered last
+	blocked    bool      // by the window: it takes no turns
+	owed       []owed    // 200s held back
 	timer      *time.Timer
 }
 
@@ -43,10 +44,10 @@ type frame struct {
 
 // owed is a 200 that is held back while a flow is full.
 type owed struct {
-	link      *Link
-	response  *msrp.Unit
-	messageID string
-	until     time.Time
+	link     *Link
+	response *msrp.Unit
+	message  refused
+	until    time.Time
 }
 
 // take empties a flow, whose turn may still come and whose frame may be on its
@@ -76,6 +77,9 @@ func (f *flow) fail(code int, comment string) {
 // enqueue adds a SEND of a session to its flow and reports whether the link
 // still lives.
 func (l *Link) enqueue(t *token, fr frame) bool {
+	if t.isOver() {
+		return false
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -137,6 +141,7 @@ func (l *Link) answered(tx *transaction) {
 		return
 	}
 	f.unanswered -= tx.size
+	f.progress = time.Now()
 	if f.blocked {
 		f.blocked = false
 		l.turns.Ready(&f.turn)
@@ -164,7 +169,7 @@ func (l *Link) sent(f *flow, fr frame) {
 
 // credit sends the 200 for a SEND that was queued for the session on l, or
 // holds it back while that queue is full.
-func (l *Link) credit(t *token, from *Link, response *msrp.Unit, messageID string) {
+func (l *Link) credit(t *token, from *Link, response *msrp.Unit, message refused) {
 	l.mu.Lock()
 	f := l.flows[t]
 	if l.closed || f == nil || f.queued <= maxQueued {
@@ -172,7 +177,7 @@ func (l *Link) credit(t *token, from *Link, response *msrp.Unit, messageID strin
 		from.send(response)
 		return
 	}
-	f.owed = append(f.owed, owed{from, response, messageID, time.Now().Add(stallTimeout)})
+	f.owed = append(f.owed, owed{from, response, message, time.Now().Add(stallTimeout)})
 	if len(f.owed) == 1 {
 		f.timer = time.AfterFunc(stallTimeout, func() { l.stalled(f) })
 	}
@@ -196,7 +201,7 @@ func (l *Link) stalled(f *flow) {
 	for _, o := range late {
 		o.response.Code = msrp.StatusTimeout
 		o.response.Comment = "The peer does not read"
-		o.link.refuse(o.messageID, msrp.StatusTimeout)
+		o.link.refuse(o.message, msrp.StatusTimeout)
 		o.link.send(o.response)
 	}
 }
@@ -206,13 +211,14 @@ func (l *Link) stalled(f *flow) {
 // may go on. Waiting means not reading from the sender any more; where its
 // connection carries others as well, the answer is no instead.
 func (l *Link) room(t *token, from *Link) bool {
+	patient := !from.carriesOthers() // before l is locked: it may be the same
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f := l.flows[t]
 	if f == nil || f.queued <= maxQueued+overrun {
 		return true
 	}
-	if from.carriesOthers(t) {
+	if !patient {
 		return false
 	}
 	late := false
@@ -229,13 +235,10 @@ func (l *Link) room(t *token, from *Link) bool {
 	return !late || f.queued <= maxQueued
 }
 
-// carriesOthers reports whether a link serves more than the one token.
-func (l *Link) carriesOthers(t *token) bool {
-	return l.info.WebSocket && l.tokenCount() > 1
-}
-
-func (l *Link) tokenCount() int {
+// carriesOthers reports whether a link serves more than one session. Only its
+// reader calls it.
+func (l *Link) carriesOthers() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.tokens)
+	return l.shared || len(l.tokens) > 1
 }

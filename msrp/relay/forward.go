@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -46,6 +47,9 @@ func (l *Link) handle(u *msrp.Unit) error {
 		return errForeign
 	default:
 		return l.reject(u, outcome)
+	}
+	if !rt.fits(u) {
+		return l.reject(u, msrp.StatusBadRequest)
 	}
 	l.accept()
 	switch u.Method {
@@ -115,27 +119,37 @@ func (t *token) isDirect() bool { return t != nil && t.direct }
 // forwardSend passes a SEND on, in pieces of what the next hop takes, while it
 // arrives (RFC 4976, section 6.4.1).
 func (l *Link) forwardSend(u *msrp.Unit, rt route) error {
-	id, failure := u.MessageID(), u.FailureReport()
-	l.mu.Lock()
-	code, refused := l.refused.codes[id]
-	l.mu.Unlock()
-	if refused {
-		l.respond(u, code)
-		return nil
+	failure := u.FailureReport()
+	message := refused{u.To[0].SessionID(), u.MessageID()}
+	if code := l.refusal(message, u.ByteRange().Start); code != 0 {
+		return l.forwardEnd(u, rt, code)
 	}
 	next, code := l.linkFor(u, rt)
 	if code != 0 {
 		l.respond(u, code)
 		return nil
 	}
+	switch l.sole {
+	case rt.token():
+	case nil:
+		l.sole = rt.token()
+	default:
+		l.shared = true
+	}
 	p := newPieces(u, rt, next.chunk)
-	for {
+	// What waits for a response must not hold on to the whole header.
+	origin, messageID := u.From.Clone(), strings.Clone(message.message)
+	from := u.To[:1].Clone()[0]
+	for first := true; ; first = false {
 		piece, err := p.next(u)
 		if err != nil {
 			return err // the rest never comes; what was whole is on its way
 		}
 		if !next.room(rt.token(), l) {
-			l.refuse(id, msrp.StatusStopSending)
+			l.refuse(message, msrp.StatusStopSending)
+			if !first {
+				next.enqueue(rt.token(), p.abort())
+			}
 			l.respond(u, msrp.StatusStopSending)
 			return nil
 		}
@@ -143,13 +157,19 @@ func (l *Link) forwardSend(u *msrp.Unit, rt route) error {
 		if failure != msrp.FailureNo {
 			tx = &transaction{
 				origin: l, send: true, failure: failure,
-				to: u.From, from: u.To[0], messageID: id, octets: piece.octets,
+				to: origin, from: from, messageID: messageID, octets: piece.octets,
 			}
 		}
 		if !next.enqueue(rt.token(), frame{piece.wire, piece.id, tx}) {
-			code, _ := next.whyLost()
-			l.respond(u, code)
-			return nil
+			code, comment := next.whyLost()
+			if first {
+				l.respond(u, code)
+				return nil
+			}
+			// Of the pieces before this one a report tells, so of this one too.
+			if tx != nil {
+				tx.fail(code, comment)
+			}
 		}
 		l.relay.forwarded.Add(int64(len(piece.wire)))
 		if piece.last {
@@ -157,8 +177,23 @@ func (l *Link) forwardSend(u *msrp.Unit, rt route) error {
 		}
 	}
 	if failure.WantsOK() {
-		next.credit(rt.token(), l, &msrp.Unit{TransactionID: u.TransactionID, Code: msrp.StatusOK, To: u.From[:1], From: u.To[:1]}, id)
+		next.credit(rt.token(), l, &msrp.Unit{TransactionID: u.TransactionID, Code: msrp.StatusOK, To: u.From[:1], From: u.To[:1]}, message)
 	}
+	return nil
+}
+
+// forwardEnd answers a chunk of a message that was refused, of which nothing is
+// forwarded but the news that it is over: the next hop may hold half of it.
+func (l *Link) forwardEnd(u *msrp.Unit, rt route, code int) error {
+	if u.Body != nil {
+		if _, err := io.Copy(io.Discard, u.Body); err != nil {
+			return err
+		}
+	}
+	if u.Flag != msrp.FlagInterrupted && rt.link != nil {
+		rt.link.enqueue(rt.token(), newPieces(u, rt, rt.link.chunk).abort())
+	}
+	l.respond(u, code)
 	return nil
 }
 
@@ -260,6 +295,20 @@ func (p *pieces) next(u *msrp.Unit) (piece, error) {
 	return out, nil
 }
 
+// abort makes the frame that ends the message here, with nobody to tell of its
+// response.
+func (p *pieces) abort() frame {
+	head := p.head
+	head.Flag = msrp.FlagAborted
+	head.TransactionID = msrp.NewTransactionID()
+	head.Header = slices.DeleteFunc(slices.Clone(p.head.Header), func(f msrp.Field) bool {
+		return f.Name == "Byte-Range" || f.Name == "Failure-Report" || strings.HasPrefix(f.Name, "Content-")
+	})
+	octets := msrp.ByteRange{Start: p.start, End: p.start - 1, Total: p.total}
+	head.Header = append(head.Header, msrp.Field{Name: "Byte-Range", Value: octets.String()}, msrp.Field{Name: "Failure-Report", Value: "no"})
+	return frame{octets: head.Append(nil, nil), id: head.TransactionID}
+}
+
 // forwardOther passes on a request that is not a SEND (RFC 4976, section
 // 6.4.2). REPORTs have no response, all others do.
 func (l *Link) forwardOther(u *msrp.Unit, rt route) error {
@@ -282,7 +331,9 @@ func (l *Link) forwardOther(u *msrp.Unit, rt route) error {
 	out := msrp.Unit{TransactionID: msrp.NewTransactionID(), Method: u.Method, To: rt.to, From: rt.from, Header: u.Header, Flag: u.Flag}
 	var tx *transaction
 	if u.Method != msrp.MethodReport {
-		tx = &transaction{origin: l, id: u.TransactionID, hops: rt.hops, to: u.From, from: u.To[0]}
+		tx = &transaction{
+			origin: l, id: strings.Clone(u.TransactionID), hops: rt.hops, to: u.From.Clone(), from: u.To[:1].Clone()[0],
+		}
 	}
 	if !next.sendWire(out.Append(nil, body), out.TransactionID, tx) {
 		code, _ := next.whyLost()
@@ -313,9 +364,11 @@ func (l *Link) linkFor(u *msrp.Unit, rt route) (*Link, int) {
 		// A WebSocket elsewhere, or a peer that connects to us (RFC 6135,
 		// section 4.2.2) and has not.
 		return nil, msrp.StatusTimeout
-	case !next.Secure() && (!r.config.PlainPeers || len(rt.to) > 1):
+	case !next.Secure() && (!r.config.PlainPeers || len(rt.to) > 1 || u.Method == msrp.MethodAuth):
 		// Without TLS at most to an endpoint, never to a relay (RFC 4976,
 		// section 9.2).
+		return nil, msrp.StatusForbidden
+	case !t.mayDial():
 		return nil, msrp.StatusForbidden
 	}
 	hop, err := r.newLink(nil, LinkInfo{Remote: next.HostPort(), Secure: next.Secure()}, t)
@@ -323,15 +376,12 @@ func (l *Link) linkFor(u *msrp.Unit, rt route) (*Link, int) {
 		return nil, msrp.StatusTimeout
 	}
 	hop.chunk = r.config.PeerChunk(next)
+	hop.fingerprints = strings.Join(rt.fingerprints, "\n")
 	if !t.keep(next, hop) {
 		hop.close(msrp.ErrConnClosed)
 		return nil, msrp.StatusNoSession
 	}
-	to := Hop{URI: next, User: t.user}
-	if rt.hops[0].way == directOut {
-		to.Fingerprints = u.Header.Values(peerFingerprint)
-	}
-	go hop.dial(to)
+	go hop.dial(Hop{URI: next, User: t.user, Fingerprints: rt.fingerprints})
 	return hop, 0
 }
 

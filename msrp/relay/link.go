@@ -3,6 +3,8 @@ package relay
 import (
 	"errors"
 	"io"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,6 +37,9 @@ type LinkInfo struct {
 	WebSocket bool
 	// Secure is set where TLS protects the connection.
 	Secure bool
+	// Matches reports whether the neighbour's certificate has one of these
+	// fingerprints (RFC 8122). nil stands for a neighbour without one.
+	Matches func(fingerprints []string) bool
 	// Host is the name under which a WebSocket client reached the relay; AUTH
 	// may use it.
 	Host string
@@ -47,6 +52,8 @@ type Link struct {
 	t     msrp.Transport // nil while dialling
 	chunk int            // the most octets of body in one SEND, 0 as they come
 	token *token         // for whose owner the relay opened the connection, or nil
+
+	fingerprints string // of which the neighbour's certificate has one: those of Hop
 
 	mu       sync.Mutex
 	changed  *sync.Cond // a queue got shorter, or the end
@@ -62,35 +69,57 @@ type Link struct {
 	inFlight inflight.Table[string, *transaction]
 	timer    *time.Timer
 	refused  refusals
-	accepted bool // a request made sense
+	accepted bool     // a request made sense
+	loose    []string // of inFlight, what no window bounds, oldest first
 
 	// Only the reader:
-	failures int // requests that made none
-	auths    int // failed ones
+	failures int    // requests that made none
+	auths    int    // failed ones
+	sole     *token // of all SENDs so far
+	shared   bool   // SENDs of several tokens came
 }
+
+// refused names a message: its session, by the session ID of the token, and
+// its Message-ID.
+type refused struct{ session, message string }
 
 // refusals remembers the messages that were refused, so that their further
 // chunks are as well. It forgets the oldest.
 type refusals struct {
-	codes map[string]int
-	order []string
+	codes map[refused]int
+	order []refused
 }
 
 const maxRefusals = 64
 
-func (r *refusals) add(messageID string, code int) {
-	if _, known := r.codes[messageID]; known {
+// maxLoose bounds the transactions of a link that no window bounds: SENDs with
+// Failure-Report partial, and all other requests. The oldest are forgotten.
+const maxLoose = 1024
+
+// maxComment is the longest comment of a response that is passed on, in octets.
+const maxComment = 512
+
+func (r *refusals) add(m refused, code int) {
+	if _, known := r.codes[m]; known {
 		return
 	}
 	if r.codes == nil {
-		r.codes = make(map[string]int)
+		r.codes = make(map[refused]int)
 	}
 	if len(r.order) == maxRefusals {
 		delete(r.codes, r.order[0])
 		r.order = r.order[1:]
 	}
-	r.codes[messageID] = code
-	r.order = append(r.order, messageID)
+	m = refused{strings.Clone(m.session), strings.Clone(m.message)}
+	r.codes[m] = code
+	r.order = append(r.order, m)
+}
+
+func (r *refusals) remove(m refused) {
+	if _, known := r.codes[m]; known {
+		delete(r.codes, m)
+		r.order = slices.DeleteFunc(r.order, func(o refused) bool { return o == m })
+	}
 }
 
 func (r *Relay) newLink(t msrp.Transport, info LinkInfo, forToken *token) (*Link, error) {
@@ -104,8 +133,11 @@ func (r *Relay) newLink(t msrp.Transport, info LinkInfo, forToken *token) (*Link
 	if r.closed {
 		return nil, msrp.ErrConnClosed
 	}
-	if forToken == nil && len(r.links) >= r.config.MaxLinks {
-		return nil, errFull
+	if forToken == nil {
+		if r.accepted >= r.config.MaxLinks {
+			return nil, errFull
+		}
+		r.accepted++
 	}
 	r.links[l] = struct{}{}
 	return l, nil
@@ -185,15 +217,10 @@ func (l *Link) close(reason error) {
 
 	l.relay.mu.Lock()
 	delete(l.relay.links, l)
-	l.relay.mu.Unlock()
-	if t != nil {
-		var syntax *msrp.SyntaxError
-		if errors.As(reason, &syntax) {
-			t.Close(syntax)
-		} else {
-			t.Close(nil)
-		}
+	if l.token == nil {
+		l.relay.accepted--
 	}
+	l.relay.mu.Unlock()
 	for tok := range tokens {
 		l.relay.revoke(tok)
 	}
@@ -203,6 +230,14 @@ func (l *Link) close(reason error) {
 	}
 	for _, f := range lost {
 		f.fail(code, comment)
+	}
+	if t != nil { // last, because it may wait for the neighbour
+		var syntax *msrp.SyntaxError
+		if errors.As(reason, &syntax) {
+			t.Close(syntax)
+		} else {
+			t.Close(nil)
+		}
 	}
 }
 
@@ -224,7 +259,8 @@ func (l *Link) isClosed() bool {
 	return l.closed
 }
 
-// finish closes the link once what is queued for it was sent.
+// finish closes the link once what is queued for it was sent, or a neighbour
+// that does not read had its time.
 func (l *Link) finish() {
 	l.mu.Lock()
 	l.closing = true
@@ -232,6 +268,8 @@ func (l *Link) finish() {
 	l.mu.Unlock()
 	if idle {
 		l.close(msrp.ErrConnClosed)
+	} else {
+		time.AfterFunc(stallTimeout, func() { l.close(msrp.ErrConnClosed) })
 	}
 }
 
@@ -341,15 +379,34 @@ func (l *Link) write() {
 }
 
 // refuse makes sure that no further chunk of a message is forwarded.
-func (l *Link) refuse(messageID string, code int) {
+func (l *Link) refuse(m refused, code int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.refused.add(messageID, code)
+	l.refused.add(m, code)
+}
+
+// refusal returns the code for a further chunk of a message that was refused,
+// or 0. A chunk that starts with the first octet begins the message anew.
+func (l *Link) refusal(m refused, start int64) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if start <= 1 {
+		l.refused.remove(m)
+	}
+	return l.refused.codes[m]
 }
 
 // expect starts a transaction; l.mu is held.
 func (l *Link) expect(id string, tx *transaction) {
+	tx.sentAs = id
 	l.inFlight.Add(id, tx, time.Now().Add(msrp.TransactionTimeout))
+	if tx.flow == nil {
+		if len(l.loose) == maxLoose {
+			l.inFlight.Take(l.loose[0])
+			l.loose = l.loose[1:]
+		}
+		l.loose = append(l.loose, id)
+	}
 	if l.timer == nil {
 		l.timer = time.AfterFunc(msrp.TransactionTimeout, l.expire)
 	} else if l.inFlight.Len() == 1 {
@@ -361,9 +418,17 @@ func (l *Link) expect(id string, tx *transaction) {
 func (l *Link) expire() {
 	l.mu.Lock()
 	now := time.Now()
-	late := l.inFlight.Expired(now)
-	for _, tx := range late {
+	var late []*transaction
+	for _, tx := range l.inFlight.Expired(now) {
+		if f := tx.flow; f != nil && now.Sub(f.progress) < msrp.TransactionTimeout {
+			// What the kernel still holds back was not sent: the time starts with
+			// the last octet (RFC 4975, section 7.1.1), and those before it are
+			// being answered.
+			l.inFlight.Add(tx.sentAs, tx, now.Add(msrp.TransactionTimeout))
+			continue
+		}
 		l.answered(tx)
+		late = append(late, tx)
 	}
 	if next := l.inFlight.Next(); !next.IsZero() && !l.closed {
 		l.timer.Reset(next.Sub(now))

@@ -79,9 +79,9 @@ type Config struct {
 	// PeerChunk returns the most octets of body in one SEND to that next hop.
 	// 0 leaves chunks as they come up to ChunkSize. Default: 8 KiB for all.
 	PeerChunk func(next msrp.URI) int
-	// Fingerprint is that of the certificate peers meet on Port, as SDP has
-	// it. "" tells clients nothing.
-	Fingerprint string
+	// Fingerprint returns that of the certificate peers meet on Port, as SDP
+	// has it. nil tells clients nothing.
+	Fingerprint func() string
 	// Dial connects to the next hop of a request.
 	Dial func(ctx context.Context, to Hop) (msrp.Transport, error)
 	// Log gets what operators want to know; never bodies, credentials or whole
@@ -130,6 +130,8 @@ type Relay struct {
 	byUser map[string]int    // how many tokens
 	links  map[*Link]struct{}
 	closed bool
+
+	accepted int // of links, those that were not dialled
 }
 
 // New returns a relay without links.
@@ -153,9 +155,11 @@ func (r *Relay) Close() error {
 	r.closed = true
 	links := maps.Clone(r.links)
 	r.mu.Unlock()
+	var wg sync.WaitGroup
 	for l := range links {
-		l.close(msrp.ErrConnClosed)
+		wg.Go(func() { l.close(msrp.ErrConnClosed) }) // each may wait for its neighbour
 	}
+	wg.Wait()
 	return nil
 }
 
@@ -276,36 +280,59 @@ func (t *token) bind(peer msrp.URI, l *Link) {
 	if t.peers == nil {
 		t.peers = make(map[string]*Link)
 	}
-	if len(t.peers) >= maxPeers {
-		for k, old := range t.peers {
-			if old.isClosed() {
-				delete(t.peers, k)
-			}
-		}
-		if len(t.peers) >= maxPeers {
-			return
+	maps.DeleteFunc(t.peers, func(_ string, old *Link) bool { return old.isClosed() })
+	same := 0
+	for _, old := range t.peers {
+		if old == l {
+			same++
 		}
 	}
-	t.peers[key] = l
+	if same < maxNames && len(t.peers) < maxPeers {
+		t.peers[strings.Clone(key)] = l
+	}
 }
 
-// maxPeers bounds the peers that a token remembers.
-const maxPeers = 16
+const (
+	// maxPeers bounds the peers that a token remembers, maxNames those of one
+	// connection: a stranger who knows the token cannot take all places.
+	maxPeers = 16
+	maxNames = 2
+	// maxHops bounds the connections that are open for the owner of a token. A
+	// session needs one, and another while its peer moves.
+	maxHops = 4
+)
 
 // linkTo returns the live connection for requests of the owner to that next
-// hop, or nil.
-func (t *token) linkTo(next msrp.URI) *Link {
+// hop, or nil. With fingerprints it is one whose certificate has one of them.
+func (t *token) linkTo(next msrp.URI, fingerprints []string) *Link {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for key, l := range t.peers {
-		if uri, err := msrp.ParseURI(key); err == nil && uri.Equal(next) && !l.isClosed() {
+		if uri, err := msrp.ParseURI(key); err != nil || !uri.Equal(next) || l.isClosed() {
+			continue
+		}
+		if len(fingerprints) == 0 || l.info.Matches != nil && l.info.Matches(fingerprints) {
 			return l
 		}
 	}
-	if l := t.hops[hopKey(next)]; l != nil && !l.isClosed() {
+	if l := t.hops[hopKey(next)]; l != nil && !l.isClosed() && l.fingerprints == strings.Join(fingerprints, "\n") {
 		return l
 	}
 	return nil
+}
+
+func (t *token) isOver() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.over
+}
+
+// mayDial reports whether one more connection may be opened for the owner.
+func (t *token) mayDial() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	maps.DeleteFunc(t.hops, func(_ string, l *Link) bool { return l.isClosed() })
+	return len(t.hops) < maxHops
 }
 
 // keep remembers a connection that was opened for the owner, unless the token
@@ -318,6 +345,9 @@ func (t *token) keep(next msrp.URI, l *Link) bool {
 	}
 	if t.hops == nil {
 		t.hops = make(map[string]*Link)
+	}
+	if old := t.hops[hopKey(next)]; old != nil {
+		go old.finish() // the peer's certificate changed
 	}
 	t.hops[hopKey(next)] = l
 	return true

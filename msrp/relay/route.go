@@ -55,6 +55,27 @@ type route struct {
 	hops     []hop // past which tokens, in order
 	to, from msrp.Path
 	link     *Link // the connection to take, nil where one must be opened
+
+	// fingerprints are what the owner of a direct token says of the peer's
+	// certificate.
+	fingerprints []string
+}
+
+// Bounds on a forwarded request, far below those of readers: what arrived just
+// within them must not exceed them when this relay has added itself.
+const (
+	maxMethod = 64
+	maxFrom   = 8 << 10 // octets of From-Path
+	maxURIs   = 16      // in From-Path
+)
+
+// fits reports whether every neighbour could read the request.
+func (rt *route) fits(u *msrp.Unit) bool {
+	octets := 0
+	for _, uri := range rt.from {
+		octets += len(uri.String()) + 1
+	}
+	return len(u.Method) <= maxMethod && octets <= maxFrom && len(rt.from) <= maxURIs
 }
 
 // token returns the one whose owner the traffic belongs to at its last hop.
@@ -82,7 +103,7 @@ func (r *Relay) route(l *Link, u *msrp.Unit) (rt route, outcome int) {
 		}
 		// A hop inside the relay never is the owner: whoever owns a token
 		// passes it on the owner's own connection.
-		owner := !inside && l == t.owner && len(rt.from) == 1 && rt.from[0].Equal(t.client)
+		owner := !inside && l == t.owner && rt.from[0].Equal(t.client) && (len(rt.from) == 1 || !t.direct)
 		h := hop{t, outbound}
 		switch {
 		case owner && len(rt.to) == 1:
@@ -92,9 +113,13 @@ func (r *Relay) route(l *Link, u *msrp.Unit) (rt route, outcome int) {
 				return rt, msrp.StatusForbidden // chains need a token of the RFC's kind
 			}
 			h.way = directOut
+			rt.fingerprints = u.Header.Values(peerFingerprint)
 		case owner:
 		case !inside && l.info.WebSocket:
 			// A WebSocket client speaks through its own tokens or not at all.
+			return rt, msrp.StatusNoSession
+		case !inside && t.uri.Secure() && !l.info.Secure:
+			// The token promises TLS on the way to it.
 			return rt, msrp.StatusNoSession
 		case t.direct:
 			// Anything behind the token would go on to whoever is named there.
@@ -121,7 +146,7 @@ func (r *Relay) route(l *Link, u *msrp.Unit) (rt route, outcome int) {
 			return rt, forward
 		}
 		if next := rt.to[0]; r.lookup(next) == nil && !r.isToken(next) {
-			rt.link = t.linkTo(next)
+			rt.link = t.linkTo(next, rt.fingerprints)
 			return rt, forward
 		}
 	}

@@ -16,8 +16,9 @@ type transaction struct {
 	from      msrp.URI           // the token it was sent to
 	messageID string
 	octets    msrp.ByteRange
-	flow      *flow // whose window it takes from, nil for none
-	size      int   // octets of window
+	flow      *flow  // whose window it takes from, nil for none
+	size      int    // octets of window
+	sentAs    string // the transaction ID of the next hop
 
 	// For other requests: the way back of the response.
 	id   string // transaction ID as received
@@ -31,7 +32,9 @@ func (tx *transaction) fail(code int, comment string) {
 		return
 	}
 	tx.origin.relay.reports.Add(1)
-	tx.origin.refuseAfter(tx.messageID, code)
+	if code == msrp.StatusStopSending {
+		tx.origin.refuse(refused{tx.from.SessionID(), tx.messageID}, code)
+	}
 	tx.origin.send(&msrp.Unit{
 		TransactionID: msrp.NewTransactionID(),
 		Method:        msrp.MethodReport,
@@ -54,14 +57,6 @@ func (tx *transaction) timeout() {
 	case tx.send:
 	default:
 		tx.origin.relay.answerLate(tx)
-	}
-}
-
-// refuseAfter keeps the further chunks of a message back where the peer said
-// that it wants none.
-func (l *Link) refuseAfter(messageID string, code int) {
-	if code == msrp.StatusStopSending {
-		l.refuse(messageID, code)
 	}
 }
 
@@ -94,6 +89,9 @@ func (l *Link) handleResponse(u *msrp.Unit) {
 // back sends the response of a request that is not a SEND on to its sender.
 func (tx *transaction) back(u *msrp.Unit) {
 	to, from := u.To, u.From
+	if len(u.Comment) > maxComment {
+		return // it would grow beyond what a neighbour reads
+	}
 	for i := len(tx.hops) - 1; i >= 0; i-- {
 		var ok bool
 		if to, from, ok = tx.hops[i].response(to, from); !ok {

@@ -5,9 +5,13 @@ package bridge
 
 import (
 	"log/slog"
+	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -30,6 +34,9 @@ type Door struct {
 	// ChunkSize is the most octets of body in one message.
 	ChunkSize int
 	Log       *slog.Logger
+
+	mu   sync.Mutex
+	open map[*webSocket]struct{}
 }
 
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -55,17 +62,58 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.Log.Info("WebSocket refused", "remote", r.RemoteAddr, "origin", r.Header.Get("Origin"), "error", err)
 		return
 	}
-	host, _, _ := strings.Cut(r.Host, ":")
-	info := relay.LinkInfo{Remote: r.RemoteAddr, WebSocket: true, Secure: d.Secure != nil, Host: host}
+	info := relay.LinkInfo{Remote: r.RemoteAddr, WebSocket: true, Secure: d.Secure != nil, Host: hostname(r.Host)}
+	ws := newWebSocket(c, d.ChunkSize)
+	d.enter(ws)
 	// Returning from here frees what net/http holds for the request.
 	go func() {
-		ws := newWebSocket(c, d.ChunkSize)
-		done := make(chan struct{})
-		go ws.keepAlive(done)
+		go ws.keepAlive()
 		err := d.Relay.Serve(msrp.NewMessages(ws), info)
-		close(done)
 		d.Log.Debug("WebSocket closed", "remote", info.Remote, "error", err)
+		<-ws.over
+		d.leave(ws)
 	}()
+}
+
+// hostname takes the port off a header Host, and the brackets off an IPv6
+// address.
+func hostname(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		return name
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+}
+
+func (d *Door) enter(ws *webSocket) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.open == nil {
+		d.open = make(map[*webSocket]struct{})
+	}
+	d.open[ws] = struct{}{}
+}
+
+func (d *Door) leave(ws *webSocket) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.open, ws)
+}
+
+// Wait waits until the WebSockets have ended that the relay has closed, all of
+// them for no longer than patience: a program that exits at once would cut off
+// their close frames.
+func (d *Door) Wait(patience time.Duration) {
+	d.mu.Lock()
+	open := slices.Collect(maps.Keys(d.open))
+	d.mu.Unlock()
+	timeout := time.After(patience)
+	for _, ws := range open {
+		select {
+		case <-ws.over:
+		case <-timeout:
+			return
+		}
+	}
 }
 
 // Offers reports whether the client of a WebSocket names that subprotocol, to

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -56,20 +57,43 @@ func (d *Dialer) Dial(ctx context.Context, to relay.Hop) (msrp.Transport, error)
 	return msrp.NewStream(c), nil
 }
 
+// How long to wait after a connection could not be taken, at first and at most.
+const (
+	shortestPause = 5 * time.Millisecond
+	longestPause  = time.Second
+)
+
 // Serve takes connections of peers and relays until the listener is closed.
-// secure says that it is a TLS listener.
-func Serve(l net.Listener, r *relay.Relay, secure bool) error {
+// secure says that it is a TLS listener. Whatever else fails passes: file
+// descriptors, for instance, are free again when connections end.
+func Serve(l net.Listener, r *relay.Relay, secure bool, log *slog.Logger) error {
+	var pause time.Duration
 	for {
 		c, err := l.Accept()
-		if err != nil {
-			var temporary net.Error
-			if errors.As(err, &temporary) && temporary.Timeout() {
-				continue
-			}
+		switch {
+		case errors.Is(err, net.ErrClosed):
 			return err
+		case err != nil:
+			if pause == 0 {
+				log.Warn("cannot take connections, trying again", "listener", l.Addr(), "error", err)
+			}
+			pause = min(max(2*pause, shortestPause), longestPause)
+			time.Sleep(pause)
+			continue
 		}
-		go r.Serve(msrp.NewStream(c), relay.LinkInfo{Remote: c.RemoteAddr().String(), Secure: secure})
+		pause = 0
+		go r.Serve(msrp.NewStream(c), linkInfo(c, secure))
 	}
+}
+
+func linkInfo(c net.Conn, secure bool) relay.LinkInfo {
+	info := relay.LinkInfo{Remote: c.RemoteAddr().String(), Secure: secure}
+	if over, ok := c.(*tls.Conn); ok {
+		info.Matches = func(fingerprints []string) bool {
+			return msrpnet.CheckFingerprint(over.ConnectionState().PeerCertificates, fingerprints) == nil
+		}
+	}
+	return info
 }
 
 // A Certificate is a key pair in files that is read again when they change.

@@ -63,6 +63,9 @@ func ParseRule(s string) (Rule, error) {
 		if err != nil {
 			return bad("bad network")
 		}
+		if addr := prefix.Addr(); addr.Is4In6() && prefix.Bits() >= 96 {
+			prefix = netip.PrefixFrom(addr.Unmap(), prefix.Bits()-96)
+		}
 		r.prefix = prefix.Masked()
 	default:
 		if addr, err := netip.ParseAddr(host); err == nil {
@@ -96,7 +99,7 @@ func (r Rule) matches(host string, addr netip.Addr, port uint16) bool {
 // Check returns nil where the relay may connect to the address that host
 // resolved to, or an error that wraps [relay.ErrRefused] and says why not.
 func (p *Policy) Check(host string, at netip.AddrPort) error {
-	addr, port := plain(at.Addr()), at.Port()
+	raw, addr, port := at.Addr().WithZone(""), plain(at.Addr()), at.Port()
 	allowed := false // by a rule, as far as names and ports go
 	for _, r := range p.Allow {
 		if r.matches(host, addr, port) {
@@ -108,7 +111,9 @@ func (p *Policy) Check(host string, at netip.AddrPort) error {
 	}
 	if !allowed {
 		for _, r := range p.Deny {
-			if r.matches(host, addr, port) {
+			// Also as it came: a rule may name a network that embeds IPv4
+			// addresses. In Allow that would let in the private among them.
+			if r.matches(host, addr, port) || r.matches(host, raw, port) {
 				return fmt.Errorf("%w: --peer-deny %s matches %s", relay.ErrRefused, r.text, at)
 			}
 		}

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -41,18 +44,27 @@ func DialWebSocket(ctx context.Context, address string, chunk int, client *http.
 		c.Close(websocket.StatusPolicyViolation, "the subprotocol is not msrp")
 		return nil, errors.New("the server at " + address + " does not speak MSRP over WebSocket")
 	}
-	return newWebSocket(c, chunk), nil
+	w := newWebSocket(c, chunk)
+	w.patience = time.Second
+	return w, nil
 }
 
 // A webSocket carries MSRP messages, one in each of its own.
 type webSocket struct {
 	c   *websocket.Conn
 	buf []byte
+	// patience is how long Close waits for the close frame of the other side.
+	// Programs that dial end soon afterwards, and have one to wait for.
+	patience time.Duration
+
+	once    sync.Once
+	closing atomic.Bool
+	over    chan struct{} // closed with the connection, after Close
 }
 
 func newWebSocket(c *websocket.Conn, chunk int) *webSocket {
 	c.SetReadLimit(int64(chunk) + maxHeader)
-	return &webSocket{c: c}
+	return &webSocket{c: c, over: make(chan struct{})}
 }
 
 // The calls that follow take no context of their own: one that can be canceled
@@ -74,6 +86,9 @@ func (w *webSocket) ReadMessage() ([]byte, error) {
 		n, err := r.Read(w.buf[len(w.buf):cap(w.buf)])
 		w.buf = w.buf[:len(w.buf)+n]
 		if err == io.EOF {
+			if w.closing.Load() {
+				return nil, net.ErrClosed // Close reads what follows
+			}
 			return w.buf, nil
 		}
 		if err != nil {
@@ -100,15 +115,32 @@ func (w *webSocket) WriteMessage(msg []byte) error {
 // Flush implements [msrp.MessageConn]: nothing is held back.
 func (w *webSocket) Flush() error { return nil }
 
-// Close implements [msrp.MessageConn].
+// Close implements [msrp.MessageConn]. The closing handshake (RFC 6455, section
+// 7.1.2) goes on behind it, for ten seconds at most: whoever closes many must
+// not wait for each that is silent.
 func (w *webSocket) Close(reason error) error {
+	code, text := websocket.StatusNormalClosure, ""
 	var syntax *msrp.SyntaxError
 	if errors.As(reason, &syntax) {
 		// At most 123 octets fit into a close frame.
-		text := syntax.Error()
-		return w.c.Close(websocket.StatusProtocolError, text[:min(len(text), 120)])
+		code, text = websocket.StatusProtocolError, syntax.Error()
+		text = text[:min(len(text), 120)]
 	}
-	return w.c.Close(websocket.StatusNormalClosure, "")
+	w.once.Do(func() {
+		w.closing.Store(true)
+		go func() {
+			defer close(w.over)
+			w.c.Close(code, text)
+		}()
+	})
+	if w.patience == 0 {
+		return nil
+	}
+	select {
+	case <-w.over:
+	case <-time.After(w.patience):
+	}
+	return nil
 }
 
 const (
@@ -118,12 +150,12 @@ const (
 
 // keepAlive pings until the connection ends, and ends it where no pong comes
 // (RFC 7977, section 6).
-func (w *webSocket) keepAlive(done <-chan struct{}) {
+func (w *webSocket) keepAlive() {
 	ticker := time.NewTicker(pingEvery)
 	defer ticker.Stop()
 	for {
 		select {
-		case <-done:
+		case <-w.over:
 			return
 		case <-ticker.C:
 		}

@@ -48,6 +48,13 @@ func Command(ctx context.Context, args []string, stdin io.Reader, stdout io.Writ
 	if err := settings.Parse(fs, args, summary, stdout); err != nil {
 		return err
 	}
+	if file != "" {
+		f, _, err := open(file)
+		if err != nil {
+			return fmt.Errorf("--send: %w", err)
+		}
+		f.Close()
+	}
 	if (cert == "") != (key == "") {
 		return settings.Errorf("--tls-cert and --tls-key belong together, and one of them is missing")
 	}

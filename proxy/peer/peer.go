@@ -8,9 +8,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 
 	"github.com/webmsrp/webmsrp/msrp"
@@ -88,7 +90,6 @@ type Peer struct {
 	emit     func(Event)
 	endpoint *msrp.Endpoint
 	host     call.Host
-	conns    []*msrp.Conn
 
 	cancel context.CancelFunc
 	ctx    context.Context
@@ -97,6 +98,7 @@ type Peer struct {
 	pending sync.WaitGroup // messages on their way
 
 	mu       sync.Mutex
+	conns    map[*msrp.Conn]struct{} // to be closed at the end, if not before
 	sessions int
 	newest   *session
 	failed   error // of the first message that failed
@@ -114,7 +116,7 @@ type session struct {
 // Start runs a peer until ctx is canceled or what it was started for is over;
 // emit gets its events, one at a time.
 func Start(ctx context.Context, c Config, emit func(Event)) (*Peer, error) {
-	p := &Peer{config: c, endpoint: msrp.NewEndpoint(nil), ended: make(chan struct{})}
+	p := &Peer{config: c, endpoint: msrp.NewEndpoint(nil), conns: map[*msrp.Conn]struct{}{}, ended: make(chan struct{})}
 	var mu sync.Mutex
 	p.emit = func(e Event) {
 		mu.Lock()
@@ -133,7 +135,10 @@ func Start(ctx context.Context, c Config, emit func(Event)) (*Peer, error) {
 func (p *Peer) Close() {
 	p.cancel()
 	p.wg.Wait()
-	for _, c := range p.conns {
+	p.mu.Lock()
+	conns := slices.Collect(maps.Keys(p.conns))
+	p.mu.Unlock()
+	for _, c := range conns {
 		c.Close()
 	}
 }
@@ -309,9 +314,16 @@ func (p *Peer) httpClient() *http.Client {
 func (p *Peer) newConn(t msrp.Transport) *msrp.Conn {
 	conn := p.endpoint.NewConn(t)
 	p.mu.Lock()
-	p.conns = append(p.conns, conn)
+	p.conns[conn] = struct{}{}
 	p.mu.Unlock()
 	return conn
+}
+
+func (p *Peer) closeConn(conn *msrp.Conn) {
+	conn.Close()
+	p.mu.Lock()
+	delete(p.conns, conn)
+	p.mu.Unlock()
 }
 
 // relayHost gives sessions a token at a relay.
@@ -444,13 +456,45 @@ func (p *Peer) register() error {
 	return nil
 }
 
-func (p *Peer) newCall() *call.Call {
-	return call.New(call.Options{Endpoint: p.endpoint, Host: p.host, Secure: p.config.TLS})
+// oneCall is the host of one call. It closes what was dialled for the call,
+// which carries nothing else.
+type oneCall struct {
+	peer  *Peer
+	conns []*msrp.Conn
+}
+
+// Place implements [call.Host].
+func (o *oneCall) Place(ctx context.Context, secure bool) (*call.Place, error) {
+	place, err := o.peer.host.Place(ctx, secure)
+	if err != nil || place.Dial == nil {
+		return place, err
+	}
+	own, dial := *place, place.Dial
+	own.Dial = func(ctx context.Context, to sdp.Stream) (*msrp.Conn, error) {
+		conn, err := dial(ctx, to)
+		if err == nil {
+			o.conns = append(o.conns, conn)
+		}
+		return conn, err
+	}
+	return &own, nil
+}
+
+// newCall returns a call and what ends it.
+func (p *Peer) newCall() (c *call.Call, end func()) {
+	host := &oneCall{peer: p}
+	c = call.New(call.Options{Endpoint: p.endpoint, Host: host, Secure: p.config.TLS})
+	return c, func() {
+		c.Close()
+		for _, conn := range host.conns {
+			p.closeConn(conn)
+		}
+	}
 }
 
 func (p *Peer) call(client *rendezvous.Client) error {
-	c := p.newCall()
-	defer c.Close()
+	c, end := p.newCall()
+	defer end()
 	offer, err := c.Offer(p.ctx)
 	if err != nil {
 		return err
@@ -472,8 +516,8 @@ func (p *Peer) answer(incoming *rendezvous.Call) {
 		incoming.Refuse(rendezvous.CodeBusy, p.config.Name+" is in another conversation")
 		return
 	}
-	c := p.newCall()
-	defer c.Close()
+	c, end := p.newCall()
+	defer end()
 	answer, err := c.Answer(p.ctx, incoming.Offer)
 	if err != nil {
 		incoming.Refuse(rendezvous.CodeUnacceptable, err.Error())

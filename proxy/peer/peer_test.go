@@ -343,7 +343,8 @@ func TestCannotConnect(t *testing.T) {
 		{"no rendezvous there", []string{"--name=bob", "--rendezvous=ws://" + nobody}, []string{"rendezvous ws://" + nobody}},
 		{"half a key pair", []string{"--listen=127.0.0.1:0", "--tls", "--tls-key=" + key}, []string{"--tls-cert and --tls-key"}},
 		{"no certificate in it", []string{"--connect=" + plainURI, "--ca=" + key}, []string{"no certificate in " + key}},
-		{"no file to send", []string{"--connect=" + listening(), "--send=" + key + ".none"}, []string{key + ".none"}},
+		{"no file to send", []string{"--connect=" + listening(), "--send=" + key + ".none"}, []string{"--send", key + ".none"}},
+		{"no file to send and nobody to send it to", []string{"--connect=msrp://" + nobody + "/s3ss10n;tcp", "--send=" + key + ".none"}, []string{"--send", key + ".none"}},
 		{"a directory to send", []string{"--connect=" + listening(), "--send=" + filepath.Dir(key)}, []string{"not a file"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

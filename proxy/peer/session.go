@@ -183,16 +183,8 @@ func (p *Peer) SendText(text string) error {
 
 // SendFile sends a file in the newest session. It is open until it was sent.
 func (p *Peer) SendFile(name string) error {
-	f, err := os.Open(name)
+	f, info, err := open(name)
 	if err != nil {
-		return err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a file", name)
-	}
-	if err != nil {
-		f.Close()
 		return err
 	}
 	contentType := mime.TypeByExtension(filepath.Ext(name))
@@ -212,6 +204,23 @@ func (p *Peer) SendFile(name string) error {
 		f.Close()
 	}
 	return err
+}
+
+// open opens a file that can be sent.
+func open(name string) (*os.File, os.FileInfo, error) {
+	// Before it is opened: a pipe would wait for its writer.
+	info, err := os.Stat(name)
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("%s is not a file", name)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if info, err = f.Stat(); err != nil {
+		f.Close()
+	}
+	return f, info, err
 }
 
 var errNoSession = errors.New("nobody is connected")

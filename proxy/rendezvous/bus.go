@@ -32,7 +32,7 @@ const (
 	CodeNobody       = 404 // nobody has registered the name
 	CodeTimeout      = 408 // no answer within a minute
 	CodeReplaced     = 409 // error: the name was registered elsewhere
-	CodeTooMany      = 429 // too many calls at once
+	CodeTooMany      = 429 // too many calls at once or in a short time
 	CodeBusy         = 486
 	CodeUnacceptable = 488 // the offer cannot be accepted
 	CodeDeclined     = 603 // the person does not want to

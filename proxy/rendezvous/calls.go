@@ -2,6 +2,7 @@ package rendezvous
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
@@ -9,15 +10,21 @@ import (
 const (
 	// ringTime is how long a call waits for its answer.
 	ringTime = time.Minute
-	// maxCalls bounds the calls of one member.
+	// maxCalls bounds the calls that a member has made, and those it was made.
 	maxCalls = 100
+	// maxUnanswered bounds the calls of a member that wait for their answer,
+	// maxUnansweredFrom those at a member that one caller made.
+	maxUnanswered     = 10
+	maxUnansweredFrom = 2
 )
 
 // calls are the calls of one member: they route what its client sends to the
 // other party, and what comes from there to the client.
 type calls struct {
 	member Member
-	client func(Message) // must not block
+	name   string
+	line   *line    // to the client
+	offers *limiter // by name, of everyone's
 
 	mu   sync.Mutex
 	open map[string]*openCall
@@ -25,14 +32,16 @@ type calls struct {
 }
 
 type openCall struct {
-	party    string      // the other member's address, or its name until it answers
+	own      bool        // this member made it
+	peer     string      // the other member's name
+	party    string      // its address, or its name until it answers
 	answered bool        // both sides know of each other
-	timer    *time.Timer // until the answer, for the caller
+	timer    *time.Timer // until the answer
 }
 
 // start joins the bus under a name.
-func start(bus Bus, name string, client func(Message)) *calls {
-	c := &calls{client: client, open: make(map[string]*openCall)}
+func start(bus Bus, name string, l *line, offers *limiter) *calls {
+	c := &calls{name: name, line: l, offers: offers, open: make(map[string]*openCall)}
 	c.mu.Lock() // nothing is delivered before member is set
 	defer c.mu.Unlock()
 	c.member = bus.Join(name, c.deliver)
@@ -57,6 +66,11 @@ func (c *calls) send(m Message) error {
 	}
 	switch m.Type {
 	case TypeAnswer:
+		if call.own {
+			c.mu.Unlock()
+			return errors.New("the call " + m.Call + " is for the other party to answer")
+		}
+		call.timer.Stop()
 		call.answered = true
 	case TypeRefuse, TypeBye:
 		c.forget(m.Call)
@@ -82,15 +96,21 @@ func (c *calls) offer(m Message) error {
 		c.mu.Unlock()
 		return errors.New("the call " + m.Call + " is under way")
 	}
-	if len(c.open) >= maxCalls {
+	problem := ""
+	switch {
+	case c.count(isOwn) >= maxCalls:
+		problem = "too many calls at once"
+	case c.count(isOwn, isUnanswered) >= maxUnanswered:
+		problem = "too many calls that wait for an answer"
+	case !c.offers.allow(c.name, time.Now()):
+		problem = "too many calls in a short time, try again in a minute"
+	}
+	if problem != "" {
 		c.mu.Unlock()
-		c.client(Message{Type: TypeRefuse, Call: m.Call, Code: CodeTooMany, Reason: "too many calls at once"})
+		c.line.send(Message{Type: TypeRefuse, Call: m.Call, Code: CodeTooMany, Reason: problem})
 		return nil
 	}
-	c.open[m.Call] = &openCall{party: m.To, timer: time.AfterFunc(ringTime, func() {
-		c.member.Post(m.To, Message{Type: TypeBye, Call: m.Call, Reason: "not answered in time"})
-		c.end(m.Call, Message{Type: TypeRefuse, Call: m.Call, Code: CodeTimeout, Reason: m.To + " does not answer"})
-	})}
+	c.enter(m.Call, &openCall{own: true, peer: m.To, party: m.To})
 	c.mu.Unlock()
 	if c.member.Post(m.To, m) != nil {
 		c.end(m.Call, Message{Type: TypeRefuse, Call: m.Call, Code: CodeNobody, Reason: m.To + " is not here"})
@@ -109,17 +129,25 @@ func (c *calls) deliver(m Message) {
 	switch m.Type {
 	case TypeError:
 		c.mu.Unlock()
-		c.client(m)
+		c.line.send(m)
 		return
 	case TypeOffer:
-		if call != nil || len(c.open) >= maxCalls {
+		from := func(call *openCall) bool { return call.peer == m.From }
+		code, problem := 0, ""
+		switch {
+		case call != nil, c.count(isIncoming) >= maxCalls, c.line.crowded():
+			code, problem = CodeBusy, "busy"
+		case c.count(isIncoming, isUnanswered, from) >= maxUnansweredFrom:
+			code, problem = CodeTooMany, "too many calls to "+c.name+" that wait for an answer"
+		}
+		if code != 0 {
 			c.mu.Unlock()
-			c.member.Post(m.Sender, Message{Type: TypeRefuse, Call: m.Call, Code: CodeBusy, Reason: "busy"})
+			c.member.Post(m.Sender, Message{Type: TypeRefuse, Call: m.Call, Code: code, Reason: problem})
 			return
 		}
-		c.open[m.Call] = &openCall{party: m.Sender}
+		c.enter(m.Call, &openCall{peer: m.From, party: m.Sender})
 	case TypeAnswer:
-		if call == nil || call.answered || call.timer == nil {
+		if call == nil || call.answered || !call.own {
 			c.mu.Unlock()
 			return
 		}
@@ -133,9 +161,53 @@ func (c *calls) deliver(m Message) {
 		}
 		c.forget(m.Call)
 	}
-	c.mu.Unlock()
 	m.Sender = ""
-	c.client(m)
+	c.line.send(m) // before anything else that changes the call
+	c.mu.Unlock()
+}
+
+func isOwn(call *openCall) bool        { return call.own }
+func isIncoming(call *openCall) bool   { return !call.own }
+func isUnanswered(call *openCall) bool { return !call.answered }
+
+// count returns how many calls are all of that; c.mu is held.
+func (c *calls) count(are ...func(*openCall) bool) int {
+	n := 0
+	for _, call := range c.open {
+		if !slices.ContainsFunc(are, func(is func(*openCall) bool) bool { return !is(call) }) {
+			n++
+		}
+	}
+	return n
+}
+
+// enter begins a call, which waits for its answer; c.mu is held.
+func (c *calls) enter(id string, call *openCall) {
+	call.timer = time.AfterFunc(ringTime, func() { c.expire(id, call) })
+	c.open[id] = call
+}
+
+// expire ends a call that was not answered. Both sides do, so that one lasts no
+// longer where the other is lost.
+func (c *calls) expire(id string, call *openCall) {
+	c.mu.Lock()
+	if c.open[id] != call || call.answered {
+		c.mu.Unlock()
+		return
+	}
+	delete(c.open, id)
+	c.mu.Unlock()
+	bye := Message{Type: TypeBye, Call: id, Reason: "not answered in time"}
+	refuse := Message{Type: TypeRefuse, Call: id, Code: CodeTimeout}
+	if call.own {
+		refuse.Reason = call.peer + " does not answer"
+		c.member.Post(call.party, bye)
+		c.line.send(refuse)
+	} else {
+		refuse.Reason = c.name + " does not answer"
+		c.member.Post(call.party, refuse)
+		c.line.send(bye)
+	}
 }
 
 // end forgets a call and tells the client, unless it is over already.
@@ -145,12 +217,12 @@ func (c *calls) end(id string, m Message) {
 	c.forget(id)
 	c.mu.Unlock()
 	if there {
-		c.client(m)
+		c.line.send(m)
 	}
 }
 
 func (c *calls) forget(id string) {
-	if call := c.open[id]; call != nil && call.timer != nil {
+	if call := c.open[id]; call != nil {
 		call.timer.Stop()
 	}
 	delete(c.open, id)
@@ -164,9 +236,7 @@ func (c *calls) stop(reason string) {
 	c.open = map[string]*openCall{}
 	c.mu.Unlock()
 	for id, call := range open {
-		if call.timer != nil {
-			call.timer.Stop()
-		}
+		call.timer.Stop()
 		c.member.Post(call.party, Message{Type: TypeBye, Call: id, Reason: reason})
 	}
 	c.member.Leave()

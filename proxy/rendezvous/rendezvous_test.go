@@ -201,14 +201,17 @@ func TestBadInput(t *testing.T) {
 func TestNoAnswerInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus := &Memory{}
-		got, callee := make(chan Message, 9), make(chan Message, 9)
-		caller := start(bus, "alice", func(m Message) { got <- m })
-		start(bus, "bob", func(m Message) { callee <- m })
-		require.NoError(t, caller.send(Message{Type: TypeOffer, Call: "c", To: "bob", SDP: "offer"}))
+		alice, bob := join(bus, "alice"), join(bus, "bob")
+		require.NoError(t, alice.send(offerOf("c", "bob")))
 		begin := time.Now()
-		assert.Equal(t, CodeTimeout, (<-got).Code)
+		refused := <-alice.line.out
 		assert.Equal(t, ringTime, time.Since(begin))
-		assert.Equal(t, TypeOffer, (<-callee).Type)
-		assert.Equal(t, TypeBye, (<-callee).Type)
+		assert.Equal(t, CodeTimeout, refused.Code)
+		assert.Equal(t, "bob does not answer", refused.Reason)
+		assert.Equal(t, TypeOffer, (<-bob.line.out).Type)
+		assert.Equal(t, TypeBye, (<-bob.line.out).Type)
+		synctest.Wait()
+		assert.Empty(t, alice.line.out, "told once")
+		assert.Empty(t, bob.line.out, "told once")
 	})
 }

@@ -20,7 +20,6 @@ const Subprotocol = "webmsrp-rendezvous"
 const (
 	maxMessage   = 64 << 10 // octets of JSON
 	maxName      = 64       // characters
-	queueLength  = 256      // messages that may wait for a client to read them
 	registerTime = 10 * time.Second
 	pingEvery    = 30 * time.Second
 	pingTimeout  = 20 * time.Second
@@ -40,6 +39,8 @@ type Server struct {
 	// takes all, for a server on loopback.
 	Secure func(*http.Request) bool
 	Log    *slog.Logger
+
+	offers limiter
 }
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -76,27 +77,16 @@ type refusal struct {
 func (e *refusal) Error() string { return e.reason }
 
 func (s *Server) serve(ctx context.Context, c *websocket.Conn) error {
-	out := make(chan Message, queueLength)
-	overflow := make(chan struct{}, 1)
-	client := func(m Message) {
-		select {
-		case out <- m:
-		default:
-			select {
-			case overflow <- struct{}{}:
-			default:
-			}
-		}
-	}
+	l := newLine()
 	failed := make(chan error, 1)
-	go func() { failed <- s.receive(ctx, c, client) }()
+	go func() { failed <- s.receive(ctx, c, l) }()
 
 	ping := time.NewTicker(pingEvery)
 	defer ping.Stop()
 	for {
 		select {
-		case m := <-out:
-			if err := write(ctx, c, m); err != nil {
+		case m := <-l.out:
+			if err := write(ctx, c, *m); err != nil {
 				return err
 			}
 			if m.Type == TypeError {
@@ -110,7 +100,7 @@ func (s *Server) serve(ctx context.Context, c *websocket.Conn) error {
 				c.Close(websocket.StatusPolicyViolation, shorten(r.reason))
 			}
 			return err
-		case <-overflow:
+		case <-l.overflow:
 			c.Close(websocket.StatusPolicyViolation, "the client does not read")
 			return errors.New("the client does not read")
 		case <-ping.C:
@@ -125,7 +115,7 @@ func (s *Server) serve(ctx context.Context, c *websocket.Conn) error {
 }
 
 // receive registers the client and passes on what it sends, until it ends.
-func (s *Server) receive(ctx context.Context, c *websocket.Conn, client func(Message)) error {
+func (s *Server) receive(ctx context.Context, c *websocket.Conn, l *line) error {
 	first, cancel := context.WithTimeout(ctx, registerTime)
 	m, err := read(first, c)
 	cancel()
@@ -136,9 +126,9 @@ func (s *Server) receive(ctx context.Context, c *websocket.Conn, client func(Mes
 	if err != nil {
 		return err
 	}
-	calls := start(s.Bus, name, client)
+	calls := start(s.Bus, name, l, &s.offers)
 	defer calls.stop(name + " is gone")
-	client(Message{Type: TypeRegistered, Name: name})
+	l.send(Message{Type: TypeRegistered, Name: name})
 	s.Log.Debug("registered", "name", name)
 	for {
 		m, err := read(ctx, c)

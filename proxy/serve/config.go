@@ -113,6 +113,14 @@ func (c *Config) check() error {
 	if c.LogFormat != "text" && c.LogFormat != "json" {
 		return settings.Errorf("--log-format: %q is neither text nor json", c.LogFormat)
 	}
+	for name, port := range map[string]int{"public-port": c.PublicPort, "public-plain-port": c.PublicPlainPort} {
+		if port < 0 || port > 65535 {
+			return settings.Errorf("--%s: %d is not a port", name, port)
+		}
+	}
+	if _, err := msrp.MakeURI(true, c.PublicHost, msrp.DefaultPort, "", msrp.TransportTCP); c.PublicHost != "" && err != nil {
+		return settings.Errorf("--public-host: %q is not the name or address of a host", c.PublicHost)
+	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return settings.Errorf("--tls-cert and --tls-key belong together, and one of them is missing")
 	}

@@ -22,7 +22,8 @@ func (s *Server) handler() http.Handler {
 	c := s.config
 	origins := list(c.Origin)
 	mux := http.NewServeMux()
-	mux.Handle("/msrp", &bridge.Door{Relay: s.relay, Origins: origins, Secure: s.secure(), ChunkSize: chunkSize, Log: s.log})
+	s.door = &bridge.Door{Relay: s.relay, Origins: origins, Secure: s.secure(), ChunkSize: chunkSize, Log: s.log}
+	mux.Handle("/msrp", s.door)
 	meeting := &rendezvous.Server{Bus: s.bus, Origins: origins, Secure: s.secure(), Log: s.log}
 	if !c.Dev {
 		meeting.Check = s.users.Check

@@ -34,6 +34,7 @@ type Server struct {
 	config *Config
 	log    *slog.Logger
 	relay  *relay.Relay
+	door   *bridge.Door
 	users  *credential.Store
 	bus    *rendezvous.Memory
 	secret string
@@ -55,6 +56,8 @@ func Run(ctx context.Context, c *Config, logTo io.Writer, ready func(*Server)) e
 		return err
 	}
 	defer s.close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // before close, which waits for what ends with it
 	if err := s.start(ctx); err != nil {
 		return err
 	}
@@ -92,8 +95,10 @@ func newServer(c *Config, logTo io.Writer) (*Server, error) {
 		s.secret = base64.RawURLEncoding.EncodeToString(key[:])
 	}
 	var err error
-	s.users, err = credential.NewStore(c.Users, s.secret, c.Realm)
-	return s, err
+	if s.users, err = credential.NewStore(c.Users, s.secret, c.Realm); err != nil {
+		return nil, fmt.Errorf("--users: %w", err)
+	}
+	return s, nil
 }
 
 // listen opens the listener of a flag. In --dev a default port that is taken
@@ -129,14 +134,17 @@ func (s *Server) start(ctx context.Context) error {
 	}
 
 	var tlsConfig *tls.Config
-	var fingerprint string
+	var fingerprint func() string
 	if certificate != nil {
 		tlsConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate}
-		leaf, err := certificate(nil)
-		if err != nil {
-			return err
+		// Asked each time: certificates are renewed.
+		fingerprint = func() string {
+			leaf, err := certificate(nil)
+			if err != nil {
+				return ""
+			}
+			return msrpnet.Fingerprint(leaf.Certificate[0])
 		}
-		fingerprint = msrpnet.Fingerprint(leaf.Certificate[0])
 	}
 	var secure, plain net.Listener
 	if c.MSRPSListen != "" && tlsConfig != nil {
@@ -161,10 +169,12 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	if secure != nil {
-		s.serve("msrps-listen", func() error { return bridge.Serve(tls.NewListener(secure, tlsConfig), s.relay, true) })
+		peers := tlsConfig.Clone()
+		peers.ClientAuth = tls.RequestClientCert // its fingerprint may stand in SDP
+		s.serve("msrps-listen", func() error { return bridge.Serve(tls.NewListener(secure, peers), s.relay, true, s.log) })
 	}
 	if plain != nil {
-		s.serve("msrp-listen", func() error { return bridge.Serve(plain, s.relay, false) })
+		s.serve("msrp-listen", func() error { return bridge.Serve(plain, s.relay, false, s.log) })
 	}
 
 	l, err := s.listen("listen", c.Listen)
@@ -200,7 +210,10 @@ func (s *Server) certificate() (func(*tls.ClientHelloInfo) (*tls.Certificate, er
 		return func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &pair, nil }, err
 	case s.config.TLSCert != "":
 		c, err := bridge.LoadCertificate(s.config.TLSCert, s.config.TLSKey)
-		return c.Get, err
+		if err != nil {
+			return nil, fmt.Errorf("--tls-cert and --tls-key: %w", err)
+		}
+		return c.Get, nil
 	}
 	return nil, nil
 }
@@ -256,6 +269,9 @@ func (s *Server) close() {
 	if s.relay != nil {
 		s.relay.Close()
 	}
+	if s.door != nil {
+		s.door.Wait(time.Second)
+	}
 	s.wg.Wait()
 }
 
@@ -288,7 +304,7 @@ func (s *Server) isTrusted(addr netip.Addr) bool {
 func (s *Server) startEcho(ctx context.Context) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return err
+		return fmt.Errorf("the echo peer: %w", err)
 	}
 	s.listeners = append(s.listeners, l)
 	url := "ws" + s.URL[len("http"):] + "rendezvous"
