@@ -86,10 +86,11 @@ const (
 
 // A Peer is an endpoint that runs.
 type Peer struct {
-	config   Config
-	emit     func(Event)
-	endpoint *msrp.Endpoint
-	host     call.Host
+	config       Config
+	emit         func(Event)
+	endpoint     *msrp.Endpoint
+	host         call.Host
+	certificates []tls.Certificate // with TLS
 
 	cancel context.CancelFunc
 	ctx    context.Context
@@ -239,7 +240,8 @@ func (p *Peer) directHost() (*directHost, error) {
 			}
 			pair = &made
 		}
-		d.tls = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*pair}}
+		p.certificates = []tls.Certificate{*pair}
+		d.tls = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: p.certificates}
 	}
 	var err error
 	switch id := c.SessionID; {
@@ -296,7 +298,10 @@ func (d *directHost) Place(_ context.Context, secure bool) (*call.Place, error) 
 
 func (p *Peer) dial(ctx context.Context, uri msrp.URI, fingerprints []string) (*msrp.Conn, error) {
 	c, err := msrpnet.Dial(ctx, uri, &msrpnet.Options{
-		TLS: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: p.config.Roots}, Fingerprints: fingerprints,
+		// Who connects shows its certificate as well, because its fingerprint
+		// stands in SDP (RFC 8122, section 6.2).
+		TLS:          &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: p.config.Roots, Certificates: p.certificates},
+		Fingerprints: fingerprints,
 	})
 	if err != nil {
 		return nil, err
