@@ -87,7 +87,7 @@ func (w *webSocket) ReadMessage() ([]byte, error) {
 		w.buf = w.buf[:len(w.buf)+n]
 		if err == io.EOF {
 			if w.closing.Load() {
-				return nil, net.ErrClosed // Close reads what follows
+				return nil, net.ErrClosed // nobody is to hear what follows
 			}
 			return w.buf, nil
 		}

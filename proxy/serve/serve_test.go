@@ -423,7 +423,9 @@ func TestDemoCredentials(t *testing.T) {
 
 func TestAdmin(t *testing.T) {
 	s := dev(t)
-	s.caller(t, "alice")
+	_, host := s.caller(t, "alice")
+	_, err := host.Place(t.Context(), false) // an answer: the relay counts it
+	require.NoError(t, err)
 	for path, want := range map[string]string{"/healthz": "ok", "/readyz": "ok", "/metrics": "webmsrp_connections 1\n"} {
 		response, err := http.Get("http://" + s.Addr["admin-listen"] + path)
 		require.NoError(t, err)
