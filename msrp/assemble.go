@@ -31,9 +31,13 @@ type piece struct {
 func (p piece) end() int64 { return p.at + int64(len(p.data)) }
 
 // add takes the octets p at that place and reports whether there was room: not
-// where they would be one piece too many. Of octets that come twice the later
-// ones stand, except where the earlier ones were handed on already.
+// where they would be one piece too many, or beyond maxOctet. Of octets that
+// come twice the later ones stand, except where the earlier ones were handed on
+// already.
 func (a *assembly) add(at int64, p []byte) bool {
+	if at > maxOctet {
+		return false
+	}
 	if skip := a.read - at; skip > 0 {
 		if skip >= int64(len(p)) {
 			return true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"time"
 
@@ -43,11 +44,23 @@ type Conn struct {
 	control  unitQueue // goes before the chunks of the sessions
 	turns    fair.Queue[*Session]
 	bound    map[*Session]struct{}
-	inFlight inflight.Table[string, answer]
-	timer    *time.Timer // for the next deadline of inFlight, nil before the first
+	inFlight inflight.Table[string, transaction]
+	progress time.Time                           // when the oldest of inFlight was last answered
+	deadline time.Time                           // of the latest of inFlight
+	timer    *time.Timer                         // for the next deadline of inFlight, nil before the first
+	quiet    inflight.Table[string, transaction] // requests that only failures are answered to
 
 	// Only readLoop:
-	known bool // a request made sense here: this is an MSRP peer
+	begun bool // a unit arrived
+}
+
+// maxQuiet bounds the requests that are remembered for a failure.
+const maxQuiet = 4096
+
+// A transaction is a request that waits for its response.
+type transaction struct {
+	done     answer
+	deadline time.Time // at the earliest, see expire
 }
 
 // unitQueue holds units in wire form.
@@ -130,8 +143,8 @@ func (c *Conn) fail(err error) {
 	} else {
 		c.t.Close(nil)
 	}
-	for _, done := range open {
-		done(nil, err)
+	for _, tx := range open {
+		tx.done(nil, err)
 	}
 	for s := range sessions {
 		s.end(err)
@@ -221,7 +234,12 @@ func (c *Conn) kick() {
 
 // expect starts a transaction; c.mu is held.
 func (c *Conn) expect(transactionID string, done answer) {
-	c.inFlight.Add(transactionID, done, time.Now().Add(TransactionTimeout))
+	deadline := time.Now().Add(TransactionTimeout)
+	if !deadline.After(c.deadline) {
+		deadline = c.deadline.Add(1) // coarse clocks; it tells which is older
+	}
+	c.deadline = deadline
+	c.inFlight.Add(transactionID, transaction{done, deadline}, deadline)
 	if c.timer == nil {
 		c.timer = time.AfterFunc(TransactionTimeout, c.expire)
 	} else if c.inFlight.Len() == 1 {
@@ -229,17 +247,38 @@ func (c *Conn) expect(transactionID string, done answer) {
 	}
 }
 
-// expire ends the transactions whose time is over.
+// expectFailure starts a transaction that succeeds if no response comes (RFC
+// 4975, section 7.1.4); c.mu is held.
+func (c *Conn) expectFailure(transactionID string, done answer) {
+	now := time.Now()
+	c.quiet.Expired(now)
+	if c.quiet.Len() >= maxQuiet {
+		c.quiet.Expired(c.quiet.Next())
+	}
+	c.quiet.Add(transactionID, transaction{done: done}, now.Add(TransactionTimeout))
+}
+
+// expire ends the transactions whose time is over. It runs from the last octet
+// of a request (RFC 4975, section 7.1.1), but a transport takes octets long
+// before they leave: behind those of the requests before. So nobody's time is
+// over before that of the oldest, which runs from when it became the oldest.
 func (c *Conn) expire() {
 	c.mu.Lock()
 	now := time.Now()
-	late := c.inFlight.Expired(now)
+	var late []transaction
+	due := c.progress.Add(TransactionTimeout)
+	if !due.After(now) {
+		late = c.inFlight.Expired(now)
+	}
 	if next := c.inFlight.Next(); !next.IsZero() && c.err == nil {
+		if next.Before(due) {
+			next = due
+		}
 		c.timer.Reset(next.Sub(now))
 	}
 	c.mu.Unlock()
-	for _, done := range late {
-		done(nil, &StatusError{Code: StatusTimeout, Local: true})
+	for _, tx := range late {
+		tx.done(nil, &StatusError{Code: StatusTimeout, Local: true})
 	}
 }
 
@@ -282,9 +321,8 @@ func (c *Conn) writeLoop() {
 		if turn == nil {
 			continue
 		}
-		var transactionID string
-		var done answer
-		chunk, transactionID, done = turn.Value.nextChunk(chunk[:0])
+		var r request
+		chunk, r = turn.Value.nextChunk(chunk[:0])
 		if len(chunk) == 0 {
 			continue
 		}
@@ -292,13 +330,17 @@ func (c *Conn) writeLoop() {
 		turn.Charge(len(chunk))
 		c.turns.Ready(turn) // nextChunk returns nothing once there is no more
 		err := c.err
-		if done != nil && err == nil {
-			c.expect(transactionID, done)
+		switch {
+		case r.done == nil || err != nil:
+		case r.quiet:
+			c.expectFailure(r.id, r.done)
+		default:
+			c.expect(r.id, r.done)
 		}
 		c.mu.Unlock()
 		if err != nil {
-			if done != nil {
-				done(nil, err)
+			if r.done != nil && !r.quiet {
+				r.done(nil, err)
 			}
 			return
 		}
@@ -306,6 +348,9 @@ func (c *Conn) writeLoop() {
 		if err := c.t.Send(chunk); err != nil {
 			c.fail(err)
 			return
+		}
+		if r.more {
+			runtime.Gosched() // to who reads its body, lest another goes between
 		}
 	}
 }
@@ -340,8 +385,8 @@ func (c *Conn) handle(u *Unit) error {
 	case u.IsResponse():
 		c.handleResponse(u)
 	case u.To == nil:
-		// No way to answer. Whoever never made sense is not an MSRP peer.
-		if !c.known {
+		// No way to answer. Whoever begins like that is not an MSRP peer.
+		if !c.begun {
 			err = u.Invalid
 		}
 	case u.Invalid != nil:
@@ -355,6 +400,7 @@ func (c *Conn) handle(u *Unit) error {
 	default:
 		c.answer(u, StatusUnknownMethod)
 	}
+	c.begun = true
 	if err == nil {
 		err = trace.finish()
 	}
@@ -374,10 +420,16 @@ func (c *Conn) handleResponse(u *Unit) {
 		return // RFC 4976, section 6.4.3: an unreadable response is dropped
 	}
 	c.mu.Lock()
-	done, ok := c.inFlight.Take(u.TransactionID)
+	oldest := c.inFlight.Next()
+	tx, ok := c.inFlight.Take(u.TransactionID)
+	if !ok {
+		tx, ok = c.quiet.Take(u.TransactionID)
+	} else if !tx.deadline.After(oldest) {
+		c.progress = time.Now()
+	}
 	c.mu.Unlock()
 	if ok {
-		done(u, nil)
+		tx.done(u, nil)
 	}
 }
 
@@ -392,6 +444,5 @@ func (c *Conn) handleSend(u *Unit) error {
 		c.answer(u, code)
 		return nil
 	}
-	c.known = true
 	return s.handleSend(c, u)
 }

@@ -20,8 +20,9 @@
 // [Session.Send] starts to send a [Message] and returns an [Outgoing], which
 // tells how far it has come: [Outgoing.Sent] waits until the next hop has it,
 // [Outgoing.Delivered] until the peer has confirmed it. Bodies are readers and
-// are never held as a whole. Messages of one session, and sessions of one
-// connection, take turns, so that a text does not wait for a file.
+// are never held as a whole. Much shorter messages of a session pass longer
+// ones, and sessions of one connection take turns, so that a text does not wait
+// for a file.
 //
 // [Session.Receive] waits for the next message, an [Incoming], to be read like
 // a file. Large ones are read while they arrive. What is not read holds back

@@ -144,8 +144,7 @@ func ExampleSession_Send() {
 	// Output: delivered: true
 }
 
-// Receive a message to disk, whatever its size. Where several can come, read
-// each in a goroutine of its own.
+// Receive a message to disk, whatever its size.
 func ExampleSession_Receive() {
 	ctx := context.Background()
 	peer, session := connected()

@@ -3,6 +3,7 @@ package msrp
 import (
 	"context"
 	"io"
+	"strings"
 	"sync"
 	"time"
 )
@@ -16,15 +17,6 @@ const (
 	// chunk. RFC 4975 has no such timer, RFC 7701, section 6.1 suggests the
 	// order of magnitude.
 	partialTimeout = 540 * time.Second
-
-	// overrun is what a sender may have on its way when its 200s are held
-	// back: its window, of which this package's is 1 MiB and our relay's 2.
-	// Beyond MaxBuffered and this it ignores them.
-	overrun = 2<<20 + 256<<10
-
-	// messageCost is what a message counts in octets while it waits to be
-	// received, beside its body, so that empty ones are bounded as well.
-	messageCost = 256
 )
 
 // heartbeatType is what msrp-node-lib sends every 5 seconds to see whether the
@@ -45,7 +37,8 @@ type Incoming struct {
 	From Path
 
 	session *Session
-	success bool // a success report is owed
+	success bool  // a success report is owed
+	first   *Unit // the chunk that came first, whose head all strings above are part of
 
 	// Guarded by session.mu:
 	octets   assembly
@@ -53,38 +46,40 @@ type Incoming struct {
 	finished bool  // complete
 	err      error // why it will not be
 	shown    bool  // given to Receive
+	queued   bool  // which did not return it yet
+	pins     int   // how many of partial and queue hold it, and its head
 	readable *sync.Cond
 	timer    *time.Timer
 }
 
+// A fate is what became of a message.
+type fate uint8
+
+const (
+	taken   fate = iota + 1 // it was complete
+	refused                 // with 413
+	dropped                 // its sender stopped, or was not heard of any more
+)
+
 // inbox is the part of a Session that receives; its mutex guards it.
 type inbox struct {
 	partial  map[string]*Incoming
-	seen     map[string]bool // by Message-ID: whether it was taken, or refused
+	seen     map[string]fate // of messages that are over, by Message-ID
 	seenIDs  []string        // the keys of seen, oldest first
 	queue    []*Incoming     // for Receive
 	arrived  chan struct{}   // closed and renewed with each change of queue
-	buffered int             // octets held, see messageCost
+	buffered int             // octets held, heads of messages included
 
 	room     *sync.Cond // buffered got less, or the session ended
+	stuck    bool       // waiting for room was in vain, and nothing was read since
 	owed     []owedOK   // 200s held back
 	owedTime *time.Timer
 }
 
-// owedOK is a 200 that is held back because the application does not read.
-type owedOK struct {
-	response *Unit
-	in       *Incoming
-	until    time.Time
-}
-
 // Receive waits for the next message: one that is complete, or has grown
-// beyond StreamAfter. Messages that have arrived are returned even after the
-// end of the session; then its error follows.
-//
-// Long messages arrive side by side, and octets that wait to be read hold up
-// all of them, see MaxBuffered: where several can come, read each in a
-// goroutine of its own.
+// beyond StreamAfter, or cannot go on unread, see MaxBuffered. Messages that
+// have arrived are returned even after the end of the session; then its error
+// follows.
 func (s *Session) Receive(ctx context.Context) (*Incoming, error) {
 	for {
 		s.mu.Lock()
@@ -92,7 +87,9 @@ func (s *Session) Receive(ctx context.Context) (*Incoming, error) {
 			in := s.queue[0]
 			s.queue[0] = nil
 			s.queue = s.queue[1:]
-			s.release(messageCost)
+			in.queued = false
+			s.unpin(in)
+			s.release(in, 0)
 			s.unlock()
 			return in, nil
 		}
@@ -155,7 +152,7 @@ func (in *Incoming) Read(p []byte) (int, error) {
 		if data := in.octets.available(); len(data) > 0 {
 			n := copy(p, data)
 			in.octets.advance(n)
-			s.release(n)
+			s.release(in, n)
 			return n, nil
 		}
 		switch {
@@ -178,7 +175,7 @@ func (in *Incoming) Close() error {
 	s.mu.Lock()
 	defer s.unlock()
 	s.refuse(in, &StatusError{Code: StatusStopSending, MessageID: in.ID})
-	s.release(in.octets.drop())
+	s.release(in, in.octets.drop())
 	return nil
 }
 
@@ -188,7 +185,7 @@ func (s *Session) handleSend(c *Conn, u *Unit) error {
 	if u.Body == nil || mediaTypeOf(u.ContentType()) == heartbeatType {
 		return s.handleBodiless(c, u)
 	}
-	in, code := s.begin(u)
+	in, code := s.begin(c, u)
 	if code != StatusOK {
 		c.answer(u, code) // at once: the sender may stop in mid-chunk
 		return nil
@@ -243,20 +240,26 @@ func (s *Session) handleBodiless(c *Conn, u *Unit) error {
 
 // begin finds the message of a chunk, or returns the code that refuses it. The
 // message is nil where the chunk repeats one that was complete.
-func (s *Session) begin(u *Unit) (*Incoming, int) {
+func (s *Session) begin(c *Conn, u *Unit) (*Incoming, int) {
 	id, r := u.MessageID(), u.ByteRange()
 	s.mu.Lock()
 	defer s.unlock()
+	full := s.full(c)
 	if in := s.partial[id]; in != nil {
-		return in, StatusOK
-	}
-	if taken, over := s.seen[id]; over {
-		if !taken {
+		if full {
+			s.refuse(in, &StatusError{Code: StatusStopSending, MessageID: id})
 			return nil, StatusStopSending
 		}
-		return nil, StatusOK
+		return in, StatusOK
 	}
+	// A message may be sent once more after a failure (RFC 4975, section 5.4):
+	// from its first octet on, and not after a 413, which ends it (section 10.5).
+	before := s.seen[id]
 	switch {
+	case before == taken:
+		return nil, StatusOK
+	case before == refused, before == dropped && r.Start > 1, full:
+		return nil, StatusStopSending
 	case !accepts(s.opts.AcceptTypes, u.ContentType()):
 		return nil, StatusUnsupportedType
 	case s.opts.MaxSize > 0 && r.Total > s.opts.MaxSize, len(s.partial) >= maxPartial:
@@ -264,12 +267,13 @@ func (s *Session) begin(u *Unit) (*Incoming, int) {
 	}
 	in := &Incoming{
 		ID: id, ContentType: u.ContentType(), Header: u.Header, From: u.From,
-		session: s, success: u.SuccessReport(), size: -1,
+		session: s, success: u.SuccessReport(), first: u, pins: 1, size: -1,
 	}
 	if !r.IsZero() {
 		in.size = r.Total
 	}
 	s.partial[id] = in
+	s.buffered += u.head
 	return in, StatusOK
 }
 
@@ -277,18 +281,10 @@ func (s *Session) begin(u *Unit) (*Incoming, int) {
 func (s *Session) take(c *Conn, in *Incoming, at int64, piece []byte) bool {
 	s.mu.Lock()
 	defer s.unlock()
-	// Who keeps sending while his 200s are held back is stopped: by not
-	// reading on where that harms nobody else, else by refusing the message.
-	for in.err == nil && s.buffered > s.opts.MaxBuffered+overrun {
-		if c.Sessions() > 1 || !s.waitForRoom() {
-			s.refuse(in, &StatusError{Code: StatusStopSending, MessageID: in.ID})
-		}
+	if limit := s.opts.MaxSize; s.full(c) || limit > 0 && at > limit-int64(len(piece)) {
+		s.refuse(in, &StatusError{Code: StatusStopSending, MessageID: in.ID})
 	}
 	if in.err != nil {
-		return false
-	}
-	if s.opts.MaxSize > 0 && at+int64(len(piece)) > s.opts.MaxSize {
-		s.refuse(in, &StatusError{Code: StatusStopSending, MessageID: in.ID})
 		return false
 	}
 	before := in.octets.held
@@ -303,26 +299,6 @@ func (s *Session) take(c *Conn, in *Incoming, at int64, piece []byte) bool {
 	}
 	in.wake()
 	return true
-}
-
-// waitForRoom waits until the application has read something, but no longer
-// than stallTimeout, and reports whether it has.
-func (s *Session) waitForRoom() bool {
-	late := false
-	timer := time.AfterFunc(stallTimeout, func() {
-		s.mu.Lock()
-		late = true
-		s.room.Broadcast()
-		s.mu.Unlock()
-	})
-	defer timer.Stop()
-	for before := s.buffered; s.err == nil && !late; {
-		s.room.Wait()
-		if s.buffered < before {
-			return true
-		}
-	}
-	return false
 }
 
 // finish takes the end of a chunk that held the octets from..to-1: what its
@@ -351,14 +327,18 @@ func (s *Session) finish(c *Conn, u *Unit, in *Incoming, from, to int64) {
 	}
 	if in.octets.complete() {
 		in.finished = true
-		s.forget(in, true)
 		s.show(in)
+		s.forget(in, taken)
 		in.wake()
 	} else {
 		s.watch(in)
 	}
-	if s.buffered > s.opts.MaxBuffered && owesResponse(u.FailureReport(), StatusOK) {
-		s.hold(response(u, StatusOK), in)
+	held := s.buffered > s.opts.MaxBuffered && !in.caughtUp(to)
+	if held {
+		s.show(in) // it may not go on before it is read
+	}
+	if held && owesResponse(u.FailureReport(), StatusOK) {
+		s.hold(u, in, to)
 	} else {
 		c.answer(u, StatusOK)
 	}
@@ -386,9 +366,9 @@ func (s *Session) show(in *Incoming) {
 	if in.shown {
 		return
 	}
-	in.shown = true
+	in.shown, in.queued = true, true
+	in.pins++
 	s.queue = append(s.queue, in)
-	s.buffered += messageCost
 	s.signal()
 }
 
@@ -410,70 +390,44 @@ func (s *Session) refuse(in *Incoming, reason error) {
 		return
 	}
 	in.err = reason
-	s.forget(in, false)
+	became := dropped
+	if status, ok := reason.(*StatusError); ok && status.Code == StatusStopSending {
+		became = refused
+	}
+	s.forget(in, became)
 	if !in.shown {
-		s.release(in.octets.drop())
+		s.release(in, in.octets.drop())
 	}
 	in.wake()
 }
 
 // forget takes a message off those that wait for chunks and remembers its ID.
-func (s *Session) forget(in *Incoming, taken bool) {
+func (s *Session) forget(in *Incoming, became fate) {
 	delete(s.partial, in.ID)
 	if in.timer != nil {
 		in.timer.Stop()
 	}
+	s.unpin(in)
 	if s.seen == nil {
-		s.seen = make(map[string]bool)
+		s.seen = make(map[string]fate)
 	}
-	s.seen[in.ID] = taken
-	s.seenIDs = append(s.seenIDs, in.ID)
+	id := strings.Clone(in.ID) // which is part of a head
+	if s.seen[id] == 0 {
+		s.seenIDs = append(s.seenIDs, id)
+	}
+	s.seen[id] = became
 	if len(s.seenIDs) > maxSeen {
 		delete(s.seen, s.seenIDs[0])
 		s.seenIDs = s.seenIDs[1:]
 	}
 }
 
-// hold keeps a 200 back until the application has read.
-func (s *Session) hold(r *Unit, in *Incoming) {
-	s.owed = append(s.owed, owedOK{r, in, time.Now().Add(stallTimeout)})
-	if len(s.owed) == 1 {
-		s.owedTime = time.AfterFunc(stallTimeout, s.stalled)
+// unpin takes the head of a message off the octets held once neither partial
+// nor queue holds it.
+func (s *Session) unpin(in *Incoming) {
+	if in.pins--; in.pins == 0 {
+		s.release(in, in.first.head)
 	}
-}
-
-// stalled answers what was held back for too long: messages that are complete
-// are here to stay, others are refused.
-func (s *Session) stalled() {
-	s.mu.Lock()
-	defer s.unlock()
-	now := time.Now()
-	for len(s.owed) > 0 && !s.owed[0].until.After(now) {
-		o := s.owed[0]
-		s.owed = s.owed[1:]
-		if !o.in.finished {
-			o.response.Code = StatusStopSending
-			s.refuse(o.in, &StatusError{Code: StatusStopSending, Comment: "the application did not read", MessageID: o.in.ID})
-		}
-		s.conn.send(o.response)
-	}
-	if len(s.owed) > 0 {
-		s.owedTime.Reset(s.owed[0].until.Sub(now))
-	}
-}
-
-// release gives back octets of the buffer, and the 200s that waited for them.
-func (s *Session) release(octets int) {
-	s.buffered -= octets
-	s.room.Broadcast()
-	if s.buffered > s.opts.MaxBuffered || len(s.owed) == 0 {
-		return
-	}
-	for _, o := range s.owed {
-		s.conn.send(o.response)
-	}
-	s.owed = nil
-	s.owedTime.Stop()
 }
 
 // fail ends what is still arriving when the session ends.

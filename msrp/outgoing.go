@@ -5,8 +5,6 @@ import (
 	"errors"
 	"io"
 	"strings"
-
-	"github.com/webmsrp/webmsrp/msrp/internal/fair"
 )
 
 // minChunk is the least that a chunk should have which does not end its
@@ -14,8 +12,9 @@ import (
 // 4975, section 7.1.1).
 const minChunk = 2048
 
-// maxUnreported is how many messages without a success report are remembered
-// after they were sent, for a failure report that may still come.
+// maxUnreported is how many messages are remembered after they were sent, for
+// a report that may still come: of those that want a success report, and of the
+// others.
 const maxUnreported = 1024
 
 // A Message is something to send.
@@ -67,18 +66,22 @@ func Text(text string) *Message {
 type Outgoing struct {
 	session *Session
 	id      string
-	flow    fair.Flow[*Outgoing]
-	message Message
-	source  source
-	size    int64 // -1 if unknown
+	message Message // without its body
 
 	// Guarded by session.mu:
-	offset     int64 // octets given to the connection
-	unanswered int   // chunks that wait for their response
-	ended      bool  // the last chunk was given to the connection
-	aborting   bool  // a chunk with # is owed
+	source     source // nil once the message is over
+	serial     uint64 // its place in the queue
+	size       int64  // -1 if unknown
+	offset     int64  // octets given to the connection
+	unanswered int64  // octets that wait for their responses, heads included
+	latest     uint64 // number of the latest chunk that does
+	ended      bool   // the last chunk was given to the connection
+	aborting   bool   // a chunk with # is owed
 	progress   Progress
 	reported   octetSet
+
+	lane          *lane // of the session's queue, or nil
+	before, after *Outgoing
 
 	sent      chan struct{} // closed with progress.Sent or progress.Err
 	delivered chan struct{} // closed with progress.Delivered or progress.Err
@@ -86,16 +89,24 @@ type Outgoing struct {
 
 // outbox is the part of a Session that sends; its mutex guards it.
 type outbox struct {
-	messages   fair.Queue[*Outgoing] // those with a chunk to send
-	unanswered int64                 // octets that wait for their responses
-	blocked    bool                  // by the window
-	sent       map[string]*Outgoing  // by Message-ID, until nothing more can come
-	unreported []string              // of sent, those kept for failure reports only
+	messages   sendQueue            // those with a chunk to send
+	serial     uint64               // of the latest message
+	unanswered int64                // octets that wait for their responses, heads included
+	blocked    bool                 // by the window
+	scratch    []byte               // for one chunk
+	latest     uint64               // number of the latest chunk that owes a response
+	sent       map[string]*Outgoing // by Message-ID, until nothing more can come
+
+	answeredUpTo uint64 // the highest number of a chunk that was answered
+
+	// Of sent, in order, and some that are over:
+	unconfirmed []*Outgoing // those whose success report did not come
+	unreported  []*Outgoing // those that can still fail
 }
 
 // Send starts to send a message and returns at once; messages are sent in the
-// order of the calls, except that short ones pass long ones. Canceling ctx
-// aborts the message as [Outgoing.Abort] does. The error tells of a message
+// order of the calls, except that much shorter ones pass longer ones. Canceling
+// ctx aborts the message as [Outgoing.Abort] does. The error tells of a message
 // that cannot be sent as it is, or of a session that is over.
 func (s *Session) Send(ctx context.Context, m *Message) (*Outgoing, error) {
 	if err := m.check(); err != nil {
@@ -111,7 +122,6 @@ func (s *Session) Send(ctx context.Context, m *Message) (*Outgoing, error) {
 	if o.id == "" {
 		o.id = NewID()
 	}
-	o.flow.Value = o
 	s.mu.Lock()
 	defer s.unlock()
 	if s.err != nil {
@@ -124,10 +134,13 @@ func (s *Session) Send(ctx context.Context, m *Message) (*Outgoing, error) {
 		return nil, errors.New("msrp: the Message-ID " + o.id + " was used already")
 	}
 	o.source, o.size = newSource(o)
+	o.message.Body = nil
 	if s.remote.MaxSize > 0 && o.size > s.remote.MaxSize {
 		return nil, ErrMessageTooLarge
 	}
 	s.outbox.sent[o.id] = o
+	s.outbox.serial++
+	o.serial = notBegun + s.outbox.serial
 	if canceled := ctx.Done(); canceled != nil {
 		go func() {
 			select {
@@ -223,12 +236,13 @@ func (s *Session) failMessage(o *Outgoing, reason error) {
 	}
 	wasSent := o.progress.Sent
 	o.progress.Err = reason
-	o.source.stop()
+	s.messages.remove(o)
 	if !o.ended && o.offset > 0 && s.err == nil {
 		o.aborting = true
 		s.enqueue(o)
 	}
 	o.ended = true
+	o.drop()
 	if !wasSent {
 		close(o.sent)
 	}
@@ -236,9 +250,19 @@ func (s *Session) failMessage(o *Outgoing, reason error) {
 	s.settled(o)
 }
 
+// drop gives up the body.
+func (o *Outgoing) drop() {
+	if o.source != nil {
+		o.source.stop()
+		o.source = nil
+	}
+}
+
 // settled forgets a message that nothing more can happen to and tells of it.
 func (s *Session) settled(o *Outgoing) {
-	delete(s.outbox.sent, o.id)
+	if s.outbox.sent[o.id] == o {
+		delete(s.outbox.sent, o.id)
+	}
 	s.changed(o)
 }
 
@@ -262,133 +286,9 @@ func (b *outbox) fail(err error) {
 
 // enqueue enters a message that has a chunk to send; s.mu is held.
 func (s *Session) enqueue(o *Outgoing) {
-	s.messages.Ready(&o.flow)
+	s.messages.add(o)
 	if s.open {
 		s.conn.ready(s)
-	}
-}
-
-// nextChunk appends the next chunk of the session to buf, and returns its
-// transaction ID with what takes the response if one is owed. It returns
-// nothing where there is nothing to send.
-func (s *Session) nextChunk(buf []byte) (chunk []byte, transactionID string, done answer) {
-	s.mu.Lock()
-	defer s.unlock()
-	if s.err != nil || !s.open {
-		return nil, "", nil
-	}
-	var parked []*fair.Flow[*Outgoing] // those that the window holds up
-	for chunk == nil {
-		turn := s.messages.Next()
-		if turn == nil {
-			break
-		}
-		o := turn.Value
-		n, last := 0, false
-		if !o.aborting {
-			if o.ended {
-				continue
-			}
-			n, last = o.source.ready(s.remote.ChunkSize)
-		}
-		if !s.fits(o, n) {
-			parked = append(parked, turn)
-			continue
-		}
-		chunk, transactionID, done = o.appendChunk(buf, n, last)
-		turn.Charge(n)
-		if !o.ended && o.source.waiting() {
-			s.messages.Ready(turn)
-		}
-	}
-	for _, turn := range parked {
-		s.messages.Ready(turn)
-	}
-	s.blocked = chunk == nil && len(parked) > 0
-	return chunk, transactionID, done
-}
-
-// fits reports whether the window leaves room for n more octets. What a person
-// types does not wait for it: the octets ahead of it are on their way already.
-func (s *Session) fits(o *Outgoing, n int) bool {
-	return !o.message.FailureReport.WantsOK() || n <= minChunk || s.outbox.unanswered == 0 ||
-		s.outbox.unanswered+int64(n) <= int64(s.remote.Window)
-}
-
-// appendChunk appends the chunk of the next n octets; s.mu is held.
-func (o *Outgoing) appendChunk(buf []byte, n int, last bool) ([]byte, string, answer) {
-	s, m := o.session, &o.message
-	flag := FlagInterrupted
-	switch {
-	case o.aborting:
-		flag = FlagAborted
-		o.aborting = false
-	case last:
-		flag = FlagComplete
-		o.size = o.offset + int64(n)
-	}
-	r := ByteRange{Start: o.offset + 1, End: o.offset + int64(n), Total: o.size}
-	if n > minChunk {
-		r.End = -1 // interruptible, the RFC's way to say so
-	}
-	u := Unit{Method: MethodSend, To: s.remote.Path, From: Path{s.opts.URI}, Flag: flag}
-	u.Header = append(u.fields[:0], Field{"Message-ID", o.id}, Field{"Byte-Range", r.String()})
-	if m.SuccessReport {
-		u.Header = append(u.Header, Field{"Success-Report", "yes"})
-	}
-	switch {
-	case m.FailureReport != FailureDefault:
-		u.Header = append(u.Header, Field{"Failure-Report", m.FailureReport.String()})
-	case m.SuccessReport:
-		// The default, but msrp-node-lib reports success only to those who
-		// spell it out.
-		u.Header = append(u.Header, Field{"Failure-Report", "yes"})
-	}
-	u.Header = append(s.remote.appendFingerprints(u.Header), m.Header...)
-	if m.Body != nil {
-		if o.offset == 0 && flag == FlagInterrupted && m.Header.Get("Content-Disposition") == "" {
-			// crocodile-msrp drops a chunked message without one.
-			u.Header = append(u.Header, Field{"Content-Disposition", "inline"})
-		}
-		u.Header = append(u.Header, Field{"Content-Type", m.ContentType})
-	}
-	body := o.source.take(n)
-	for {
-		u.TransactionID = NewTransactionID()
-		if !BodyHolds(body, u.TransactionID) {
-			break
-		}
-	}
-	if m.Body == nil {
-		body = nil
-	} else if body == nil {
-		body = []byte{} // nil would be no body at all
-	}
-	buf = u.Append(buf, body)
-
-	o.offset += int64(n)
-	o.ended = o.ended || last
-	if !m.FailureReport.WantsOK() {
-		s.answered(o, n, nil)
-		return buf, "", nil
-	}
-	o.unanswered++
-	s.outbox.unanswered += int64(n)
-	return buf, u.TransactionID, func(u *Unit, err error) {
-		if err == nil {
-			err = failureOf(u)
-		}
-		s.mu.Lock()
-		defer s.unlock()
-		o.unanswered--
-		s.outbox.unanswered -= int64(n)
-		s.answered(o, n, err)
-		if s.blocked {
-			s.blocked = false
-			if s.open && s.err == nil {
-				s.conn.ready(s)
-			}
-		}
 	}
 }
 
@@ -416,21 +316,37 @@ func (s *Session) answered(o *Outgoing, n int, err error) {
 	if o.ended && o.unanswered == 0 && !o.progress.Sent {
 		o.progress.Sent = true
 		close(o.sent)
-		if !o.message.SuccessReport {
-			s.keepUnreported(o)
-		}
+		o.drop()
+		s.remember(o)
 	}
 	s.changed(o)
 }
 
-// keepUnreported remembers a sent message for a failure report that may come,
-// and forgets the oldest such message.
-func (s *Session) keepUnreported(o *Outgoing) {
-	s.unreported = append(s.unreported, o.id)
-	if len(s.unreported) > maxUnreported {
-		delete(s.outbox.sent, s.unreported[0])
-		s.unreported = s.unreported[1:]
+// remember keeps a sent message for the reports that may come, and forgets the
+// oldest such message: if it waits for its success report, that did not come.
+func (s *Session) remember(o *Outgoing) {
+	list := &s.unreported
+	if o.message.SuccessReport {
+		list = &s.unconfirmed
 	}
+	*list = append(*list, o)
+	if len(*list) <= 2*maxUnreported {
+		return
+	}
+	open := make([]*Outgoing, 0, 2*maxUnreported+1)
+	for _, o := range *list {
+		if s.outbox.sent[o.id] == o {
+			open = append(open, o)
+		}
+	}
+	for ; len(open) > maxUnreported; open = open[1:] {
+		if o := open[0]; o.message.SuccessReport {
+			s.failMessage(o, &StatusError{Code: StatusTimeout, MessageID: o.id, Local: true})
+		} else {
+			delete(s.outbox.sent, o.id)
+		}
+	}
+	*list = open
 }
 
 // handleReport takes a REPORT of the peer or a relay. One that fits nothing is
@@ -465,6 +381,7 @@ func (s *Session) handleReport(u *Unit) {
 		// The peer has it all, whatever became of the responses on the way.
 		o.progress.Sent, o.progress.Acknowledged = true, o.size
 		close(o.sent)
+		o.drop()
 	}
 	o.progress.Delivered = true
 	close(o.delivered)

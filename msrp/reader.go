@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 	"unsafe"
 )
 
@@ -113,7 +114,7 @@ func clip(b []byte) string { return string(b[:min(len(b), 60)]) }
 func (r *Reader) readHead() (u *Unit, hasBody bool, err error) {
 	startLen, err := r.line(0, maxStartLine, true)
 	if err == errTooLong {
-		return nil, false, &SyntaxError{Expected: "a start line of at most 1024 octets", Got: clip(r.buf[r.from:r.to]), Fatal: true}
+		return r.overlongStart()
 	}
 	if err != nil {
 		return nil, false, err
@@ -173,6 +174,7 @@ func (r *Reader) parseHead(startLen, length int, hasBody bool) *Unit {
 		u = new(Unit)
 	}
 	u.parseStartLine(text[:startLen]) // went well before
+	u.head = length
 	u.Header = u.fields[:0]
 	h := headParser{unit: u}
 	for i := 0; i < len(r.lines); i += 2 {
@@ -182,24 +184,39 @@ func (r *Reader) parseHead(startLen, length int, hasBody bool) *Unit {
 	return u
 }
 
-// overlongHead gives up the header at its octet at, where it exceeds a bound.
-// Where the paths are known by then the unit is skipped and can be answered,
-// else the stream is lost.
-func (r *Reader) overlongHead(startLen, at int, end []byte) (*Unit, bool, error) {
-	tooLong := &SyntaxError{Offset: at, Expected: "a header within the limits", Got: clip(r.buf[r.from+at : r.to])}
-	u := r.parseHead(startLen, at, true)
-	if u.To == nil {
+// overlongStart gives up a start line that exceeds its bound. With the
+// transaction ID the unit's end can be found, and a relay may have made the line
+// longer than its author did; without one the stream is lost.
+func (r *Reader) overlongStart() (*Unit, bool, error) {
+	tooLong := &SyntaxError{Expected: "a start line of at most 1024 octets", Got: clip(r.buf[r.from:r.to])}
+	protocol, rest, _ := strings.Cut(string(r.buf[r.from:r.from+maxStartLine]), " ")
+	tid, _, _ := strings.Cut(rest, " ")
+	if protocol != "MSRP" || !isIdent(tid) {
 		tooLong.Fatal = true
 		return nil, false, tooLong
 	}
+	return r.skipHead(&Unit{TransactionID: tid, Invalid: tooLong}, []byte(hyphens+tid))
+}
+
+// overlongHead gives up the header at its octet at, where it exceeds a bound.
+// Where the paths are known by then the unit can be answered. It is never the
+// end of the stream: each relay on the way makes From-Path longer.
+func (r *Reader) overlongHead(startLen, at int, end []byte) (*Unit, bool, error) {
+	tooLong := &SyntaxError{Offset: at, Expected: "a header within the limits", Got: clip(r.buf[r.from+at : r.to])}
+	u := r.parseHead(startLen, at, true)
 	if u.Invalid == nil || u.Invalid.Offset >= at {
 		u.Invalid = tooLong
 	}
 	r.from += at
+	return r.skipHead(u, end)
+}
+
+// skipHead reads up to the body of u, or to its end-line, and keeps nothing.
+func (r *Reader) skipHead(u *Unit, end []byte) (*Unit, bool, error) {
 	for midLine := false; ; {
 		n, err := r.line(0, maxHeaderLine, false)
 		if err == errTooLong {
-			r.from = r.to - 1 // which may be the CR of the line's end
+			r.from += maxHeaderLine // no line ends before
 			midLine = true
 			continue
 		}
@@ -239,6 +256,9 @@ func (r *Reader) line(at, limit int, strict bool) (int, error) {
 		window := r.buf[r.from+scanned : r.to]
 		if i := bytes.IndexByte(window, '\n'); i >= 0 {
 			i += scanned
+			if i-at > limit+2 {
+				return 0, errTooLong // as where the stream was split before
+			}
 			if i > at && r.buf[r.from+i-1] == '\r' {
 				if i-1-at > limit {
 					return 0, errTooLong

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"github.com/webmsrp/webmsrp/msrp/internal/fair"
 )
@@ -41,12 +40,14 @@ type SessionOptions struct {
 	// with 413. Default: no limit.
 	MaxSize int64
 	// MaxBuffered is how many octets are held that the application has not
-	// read. Beyond it the sender's 200s are held back, which stops it when its
-	// window is used up; after 10 seconds of that it is told 413. Default 256 KiB.
+	// read. Beyond it the 200s for what is not read are held back, which stops
+	// the sender when its window is used up; after 10 seconds of that a message
+	// that is not complete is refused with 413. Default 256 KiB.
 	MaxBuffered int
 	// StreamAfter is how many octets of a message are collected before
 	// [Session.Receive] returns it. Shorter messages are returned once they are
-	// complete, in the order of their completion. Default 64 KiB.
+	// complete, in the order of their completion, as long as MaxBuffered is not
+	// exceeded. Default 64 KiB.
 	StreamAfter int
 	// Greeted is called when the first request of the peer arrives, with the
 	// path that leads back to it: for those who have no SDP and learn only so
@@ -76,7 +77,9 @@ type Remote struct {
 	// ChunkSize is the most octets of body in one SEND. Default 8 KiB, which
 	// every known peer and relay takes.
 	ChunkSize int
-	// Window is how many octets may wait for their 200. Default 1 MiB.
+	// Window is how many octets may wait for their 200; one message takes half
+	// of what others leave, so that none that the peer does not read holds up the
+	// others. Default 1 MiB.
 	Window int
 	// Fingerprints are those of the peer's SDP (RFC 8122), to be told to a
 	// relay in direct mode, which connects to the peer for this side. They must
@@ -197,7 +200,7 @@ func (s *Session) Start(r Remote) error {
 		s.open = true
 		s.setState(StateConnected)
 	}
-	if s.open && !s.messages.Empty() {
+	if s.open && !s.messages.empty() {
 		s.conn.ready(s)
 	}
 	return nil
@@ -296,7 +299,7 @@ func (s *Session) arrivedOn(c *Conn, from Path) int {
 	if len(s.remote.Path) > 0 && !s.open {
 		s.open = true
 		s.setState(StateConnected)
-		if !s.messages.Empty() {
+		if !s.messages.empty() {
 			s.conn.ready(s)
 		}
 	}
@@ -363,7 +366,3 @@ func (s *Session) unlock() {
 	}
 	s.mu.Unlock()
 }
-
-// stallTimeout is how long the 200s of a sender are held back. Together with a
-// relay that does the same it stays below the sender's 30 seconds.
-const stallTimeout = 10 * time.Second

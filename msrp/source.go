@@ -17,7 +17,7 @@ type source interface {
 	// ready returns how many octets the next chunk has and whether it is the
 	// last.
 	ready(limit int) (n int, last bool)
-	// take returns the next n octets, valid until the following call.
+	// take returns the next n octets, valid while the mutex is held.
 	take(n int) []byte
 	// waiting reports whether another chunk is ready.
 	waiting() bool
@@ -41,7 +41,7 @@ func newSource(o *Outgoing) (source, int64) {
 	if size <= 0 {
 		size = -1
 	}
-	return newPump(o, size), size
+	return newPump(o, m.Body, size), size
 }
 
 // memory is a body that never makes anyone wait.
@@ -49,7 +49,6 @@ type memory struct {
 	o    *Outgoing
 	body io.Reader
 	left int
-	buf  []byte
 }
 
 func (m *memory) start()                      { m.o.session.enqueue(m.o) }
@@ -58,46 +57,68 @@ func (m *memory) waiting() bool               { return true }
 func (m *memory) stop()                       { m.left = 0 }
 
 func (m *memory) take(n int) []byte {
-	if cap(m.buf) < n {
-		m.buf = make([]byte, n)
+	b := &m.o.session.outbox
+	if cap(b.scratch) < n {
+		b.scratch = make([]byte, n)
 	}
-	n, _ = io.ReadFull(m.body, m.buf[:n])
+	n, _ = io.ReadFull(m.body, b.scratch[:n])
 	m.left -= n
-	return m.buf[:n]
+	return b.scratch[:n]
 }
 
-// A pump reads a body in a goroutine of its own, one chunk ahead of the
-// connection, so that a slow reader holds up nobody else.
+// A pump reads a body in a goroutine of its own ahead of the connection, so
+// that a slow reader holds up nobody else, and a fast one is not passed by
+// another message between two chunks.
 type pump struct {
 	o    *Outgoing
+	body io.Reader
 	left int64 // octets of a known length still to come, or -1
+	read int64 // octets put into chunks
 
 	taken   *sync.Cond
-	chunk   []byte // to be sent next; nil while there is none
-	last    bool
+	chunks  []readAhead // to be sent next
 	stopped bool
 
-	sent, free []byte // buffers: of the latest chunk, and to be used again
+	free [][]byte // buffers to be used again
 }
 
-func newPump(o *Outgoing, size int64) *pump {
-	return &pump{o: o, left: size, taken: sync.NewCond(&o.session.mu)}
+// maxAhead is how many chunks of a message that has begun are read ahead.
+const maxAhead = 2
+
+// readAhead is a chunk that was read.
+type readAhead struct {
+	data []byte // what is left to send
+	last bool
+	buf  []byte // in which data lies
 }
 
-func (p *pump) start()                { go p.run() }
-func (p *pump) ready(int) (int, bool) { return len(p.chunk), p.last }
-func (p *pump) waiting() bool         { return p.chunk != nil }
+func newPump(o *Outgoing, body io.Reader, size int64) *pump {
+	return &pump{o: o, body: body, left: size, taken: sync.NewCond(&o.session.mu)}
+}
 
-func (p *pump) take(int) []byte {
-	p.sent, p.free = p.chunk, p.sent
-	p.chunk = nil
+func (p *pump) start()        { go p.run() }
+func (p *pump) waiting() bool { return len(p.chunks) > 0 }
+
+func (p *pump) ready(limit int) (n int, last bool) {
+	next := &p.chunks[0]
+	n = min(limit, len(next.data))
+	return n, next.last && n == len(next.data)
+}
+
+func (p *pump) take(n int) []byte {
+	next := &p.chunks[0]
+	data := next.data[:n]
+	if next.data = next.data[n:]; len(next.data) == 0 {
+		p.free = append(p.free, next.buf)
+		p.chunks = p.chunks[:copy(p.chunks, p.chunks[1:])]
+	}
 	p.taken.Signal()
-	return p.sent
+	return data
 }
 
 func (p *pump) stop() {
 	p.stopped = true
-	p.chunk = nil
+	p.chunks, p.free = nil, nil
 	p.taken.Signal()
 }
 
@@ -142,8 +163,11 @@ func (p *pump) run() {
 func (p *pump) fill() ([]byte, error) {
 	s := p.o.session
 	s.mu.Lock()
-	limit, buf := s.remote.ChunkSize, p.free
-	p.free = nil
+	limit := s.remote.ChunkSize
+	var buf []byte
+	if n := len(p.free); n > 0 {
+		buf, p.free = p.free[n-1], p.free[:n-1]
+	}
 	s.mu.Unlock()
 	if limit == 0 {
 		limit = defaultChunkSize
@@ -157,7 +181,7 @@ func (p *pump) fill() ([]byte, error) {
 	buf = buf[:limit]
 	n, idle := 0, 0
 	for n < limit && (n < minChunk || !p.wanted()) {
-		m, err := p.o.message.Body.Read(buf[n:])
+		m, err := p.body.Read(buf[n:])
 		n += m
 		if p.left > 0 {
 			p.left -= int64(m)
@@ -178,7 +202,7 @@ func (p *pump) fill() ([]byte, error) {
 func (p *pump) wanted() bool {
 	p.o.session.mu.Lock()
 	defer p.o.session.mu.Unlock()
-	return p.chunk == nil
+	return len(p.chunks) == 0
 }
 
 // put hands a chunk to the connection once it has taken the one before, and
@@ -187,17 +211,18 @@ func (p *pump) put(chunk []byte, last bool) bool {
 	s := p.o.session
 	s.mu.Lock()
 	defer s.unlock()
-	for p.chunk != nil && !p.stopped {
+	for !p.stopped && (len(p.chunks) == maxAhead || len(p.chunks) > 0 && p.o.offset == 0) {
 		p.taken.Wait()
 	}
 	if p.stopped {
 		return false
 	}
-	if limit := s.remote.MaxSize; limit > 0 && p.o.offset+int64(len(chunk)) > limit {
+	p.read += int64(len(chunk))
+	if limit := s.remote.MaxSize; limit > 0 && p.read > limit {
 		s.failMessage(p.o, ErrMessageTooLarge)
 		return false
 	}
-	p.chunk, p.last = chunk, last
+	p.chunks = append(p.chunks, readAhead{chunk, last, chunk})
 	s.enqueue(p.o)
 	return true
 }

@@ -53,6 +53,7 @@ type Unit struct {
 	// is to be dropped (RFC 4975, section 10.2; RFC 4976, section 6.4.3).
 	Invalid *SyntaxError
 
+	head   int      // octets from the start line to the last header line, where it was read
 	fields [8]Field // first storage of Header, To and From: saves allocations
 	uris   [4]URI
 	body   Body

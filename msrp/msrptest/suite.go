@@ -83,41 +83,46 @@ func Suite(t *testing.T, open func(t *testing.T) (alice, bob *msrp.Session)) {
 		assert.Len(t, body, 300_000)
 		require.NoError(t, file.Delivered(ctx))
 	})
-	t.Run("many messages at once, both ways", func(t *testing.T) {
-		alice, bob := open(t)
-		ctx := deadline(t)
-		exchange(t, ctx, alice, bob, "begin")
-		var wg sync.WaitGroup
-		for _, way := range [][2]*msrp.Session{{alice, bob}, {bob, alice}} {
-			sums := map[string]string{}
-			for i := range 20 {
-				size := int64(rand.IntN(200_000))
-				sum := sha256.New()
-				io.Copy(sum, Octets(size, uint64(i)))
-				id := msrp.NewID()
-				sums[id] = hex.EncodeToString(sum.Sum(nil))
-				_, err := way[0].Send(ctx, &msrp.Message{ID: id, ContentType: "application/octet-stream", Body: Octets(size, uint64(i)), Size: size})
-				require.NoError(t, err)
-			}
-			wg.Go(func() {
-				for range sums {
-					in, err := way[1].Receive(ctx)
-					if !assert.NoError(t, err) {
-						return
-					}
-					// Side by side, as they arrive: one that waits for another to be
-					// read holds up all.
-					wg.Go(func() {
-						sum := sha256.New()
-						_, err := io.Copy(sum, in)
-						assert.NoError(t, err)
-						assert.Equal(t, sums[in.ID], hex.EncodeToString(sum.Sum(nil)))
-					})
+	for _, inTurn := range []bool{false, true} {
+		t.Run(fmt.Sprintf("many messages at once, both ways, read one after the other: %v", inTurn), func(t *testing.T) {
+			alice, bob := open(t)
+			ctx := deadline(t)
+			exchange(t, ctx, alice, bob, "begin")
+			var wg sync.WaitGroup
+			for _, way := range [][2]*msrp.Session{{alice, bob}, {bob, alice}} {
+				sums := map[string]string{}
+				for i := range 20 {
+					size := int64(rand.IntN(200_000))
+					sum := sha256.New()
+					io.Copy(sum, Octets(size, uint64(i)))
+					id := msrp.NewID()
+					sums[id] = hex.EncodeToString(sum.Sum(nil))
+					_, err := way[0].Send(ctx, &msrp.Message{ID: id, ContentType: "application/octet-stream", Body: Octets(size, uint64(i)), Size: size})
+					require.NoError(t, err)
 				}
-			})
-		}
-		wg.Wait()
-	})
+				wg.Go(func() {
+					for range sums {
+						in, err := way[1].Receive(ctx)
+						if !assert.NoError(t, err) {
+							return
+						}
+						read := func() {
+							sum := sha256.New()
+							_, err := io.Copy(sum, in)
+							assert.NoError(t, err)
+							assert.Equal(t, sums[in.ID], hex.EncodeToString(sum.Sum(nil)))
+						}
+						if inTurn {
+							read()
+						} else {
+							wg.Go(read)
+						}
+					}
+				})
+			}
+			wg.Wait()
+		})
+	}
 	t.Run("abort by the sender", func(t *testing.T) {
 		alice, bob := open(t)
 		ctx := deadline(t)

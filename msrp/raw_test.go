@@ -1,0 +1,141 @@
+package msrp
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	rawPeerURI = "msrp://alice.example.com:7394/2s93i93idj;tcp"
+	rawOwnURI  = "msrp://bob.example.com:8493/si438dsaodes;tcp"
+)
+
+// A rawPeer speaks to a session octet by octet, and remembers what it hears.
+type rawPeer struct {
+	net.Conn
+	t     *testing.T
+	mu    sync.Mutex
+	heard *sync.Cond
+	codes map[string]int // of responses, by transaction ID
+	units []*Unit        // requests
+	ended bool
+
+	answer func(*Unit) int // of the requests it gets, 0 for silence; by default 200
+	serial int
+}
+
+// newRawPeer returns a session and its peer, which was connected by then.
+func newRawPeer(t *testing.T, opts SessionOptions, remote Remote, answer func(*Unit) int) (*Session, *rawPeer) {
+	ours, theirs := net.Pipe()
+	p := &rawPeer{Conn: theirs, t: t, codes: map[string]int{}, answer: answer}
+	p.heard = sync.NewCond(&p.mu)
+	go p.listen()
+	e := NewEndpoint(nil)
+	own, err := ParseURI(rawOwnURI)
+	require.NoError(t, err)
+	opts.URI = own
+	s, err := e.NewSession(opts)
+	require.NoError(t, err)
+	conn := e.NewConn(NewStream(ours))
+	t.Cleanup(func() { conn.Close(); theirs.Close() })
+	remote.Path, err = ParsePath(rawPeerURI)
+	require.NoError(t, err)
+	require.NoError(t, s.Start(remote))
+	require.Equal(t, 200, p.code(p.send("Message-ID: b1nd", "Byte-Range: 1-0/0")))
+	return s, p
+}
+
+func (p *rawPeer) listen() {
+	r := NewReader(p)
+	for {
+		u, err := r.Next()
+		if err == nil && u.Body != nil {
+			err = u.Body.drain()
+		}
+		p.mu.Lock()
+		switch {
+		case err != nil:
+			p.ended = true
+		case u.IsResponse():
+			p.codes[u.TransactionID] = u.Code
+		default:
+			p.units = append(p.units, u)
+		}
+		p.heard.Broadcast()
+		p.mu.Unlock()
+		if err != nil {
+			return
+		}
+		if u.Method == MethodSend {
+			code := 200
+			if p.answer != nil {
+				code = p.answer(u)
+			}
+			if code != 0 {
+				go p.Write(response(u, code).Append(nil, nil))
+			}
+		}
+	}
+}
+
+// send writes a SEND with these fields, of which the pseudo-fields flag and body
+// are not written, and returns its transaction ID.
+func (p *rawPeer) send(fields ...string) string {
+	p.serial++
+	id := fmt.Sprintf("raw%d", p.serial)
+	flag, body, head := "$", "", "MSRP "+id+" SEND\r\nTo-Path: "+rawOwnURI+"\r\nFrom-Path: "+rawPeerURI+"\r\n"
+	for _, f := range fields {
+		name, value, _ := strings.Cut(f, ": ")
+		switch name {
+		case "flag":
+			flag = value
+		case "body":
+			body = "\r\n" + value + "\r\n"
+			head += "Content-Type: text/plain\r\n"
+		default:
+			head += f + "\r\n"
+		}
+	}
+	p.write(head + body + "-------" + id + flag + "\r\n")
+	return id
+}
+
+func (p *rawPeer) write(s string) {
+	_, err := p.Write([]byte(s))
+	require.NoError(p.t, err)
+}
+
+// code waits for the response to a request.
+func (p *rawPeer) code(id string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.codes[id] == 0 && !p.ended {
+		p.heard.Wait()
+	}
+	return p.codes[id]
+}
+
+// answered returns how many of the requests were answered with that code.
+func (p *rawPeer) answered(code int, ids ...string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for _, id := range ids {
+		if p.codes[id] == code {
+			n++
+		}
+	}
+	return n
+}
+
+// got returns the requests that arrived.
+func (p *rawPeer) got() []*Unit {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.units
+}
