@@ -266,6 +266,7 @@ function refusal(code, reason, peer) {
     408: `${peer} does not answer.`,
     486: `${peer} is busy.`,
     488: because(`${peer} cannot accept this conversation`, reason),
+    429: because("The server slows this down", reason),
     603: `${peer} declined.`,
   };
   return texts[code] ? new MsrpError(texts[code], { code }) : MsrpError.status(code, reason);
