@@ -172,20 +172,33 @@ func SelfSigned(hosts ...string) (tls.Certificate, error) {
 }
 
 // Serve accepts connections for the sessions of an endpoint until the listener
-// is closed; a tls.Listener serves msrps URIs. A connection that brings no
-// request for one of the sessions within 30 seconds is closed (RFC 4976,
-// section 6.1 asks it of relays).
+// is closed, and returns its error then; a tls.Listener serves msrps URIs. Other
+// failures pass: a lack of file descriptors ends when connections do. A
+// connection that brings no request for one of the sessions within 30 seconds
+// is closed (RFC 4976, section 6.1 asks it of relays).
 func Serve(l net.Listener, endpoint *msrp.Endpoint) error {
+	const shortest, longest = 5 * time.Millisecond, time.Second
+	pause := shortest
 	for {
 		c, err := l.Accept()
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return err
 		}
+		if err != nil {
+			time.Sleep(pause)
+			pause = min(2*pause, longest)
+			continue
+		}
+		pause = shortest
 		conn := endpoint.NewConn(msrp.NewStream(c))
-		time.AfterFunc(30*time.Second, func() {
+		idle := time.AfterFunc(30*time.Second, func() {
 			if conn.Sessions() == 0 {
 				conn.Close()
 			}
 		})
+		go func() {
+			<-conn.Done()
+			idle.Stop()
+		}()
 	}
 }

@@ -352,3 +352,35 @@ func TestIdleConnections(t *testing.T) {
 		assert.NoError(t, alice.Probe(t.Context())) // hers stays
 	})
 }
+
+// A listener that fails n times before it takes connections, as one does while
+// there are no file descriptors.
+type failing struct {
+	net.Listener
+	n int
+}
+
+func (l *failing) Accept() (net.Conn, error) {
+	if l.n--; l.n >= 0 {
+		return nil, errors.New("too many open files")
+	}
+	return l.Listener.Accept()
+}
+
+func TestServeSurvives(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	served := make(chan error, 1)
+	go func() { served <- msrpnet.Serve(&failing{l, 3}, msrp.NewEndpoint(nil)) }()
+	c, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer c.Close()
+	require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
+	// No session is there; that somebody says so is enough.
+	_, err = c.Write([]byte("MSRP abcd SEND\r\nTo-Path: msrp://127.0.0.1:1/x;tcp\r\nFrom-Path: msrp://127.0.0.1:2/y;tcp\r\nMessage-ID: m3ss4ge1\r\n-------abcd$\r\n"))
+	require.NoError(t, err)
+	_, err = c.Read(make([]byte, 1))
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	require.ErrorIs(t, <-served, net.ErrClosed)
+}
