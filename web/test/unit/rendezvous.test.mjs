@@ -118,7 +118,7 @@ for (const [code, expected] of [
   [486, "bob is busy."],
   [488, "bob cannot accept this conversation: no common media."],
   [603, "bob declined."],
-  [429, "The other side answered 429: No common media."],
+  [429, "The server slows this down: no common media."],
 ]) {
   test(`a call that is refused with ${code} says who and why`, async (t) => {
     const { rendezvous, there } = await register(t);
