@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
+
+	"github.com/webmsrp/webmsrp/msrp/internal/xmlread"
 )
 
 // ContentType is the media type of a notification.
@@ -132,7 +133,7 @@ func Parse(r io.Reader) (Notification, error) {
 }
 
 func (n *Notification) parse(d *xml.Decoder) error {
-	root, err := child(d)
+	root, err := xmlread.Child(d)
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
@@ -150,15 +151,15 @@ func (n *Notification) parse(d *xml.Decoder) error {
 		seen[name] = true
 		switch name {
 		case "message-id":
-			n.MessageID, err = content(d)
+			n.MessageID, err = xmlread.Content(d)
 		case "datetime":
-			n.DateTime, err = content(d)
+			n.DateTime, err = xmlread.Content(d)
 		case "recipient-uri":
-			n.Recipient, err = content(d)
+			n.Recipient, err = xmlread.Content(d)
 		case "original-recipient-uri":
-			n.OriginalRecipient, err = content(d)
+			n.OriginalRecipient, err = xmlread.Content(d)
 		case "subject":
-			if n.Subject, err = content(d); n.Subject != "" {
+			if n.Subject, err = xmlread.Content(d); n.Subject != "" {
 				n.Lang = lang(e)
 			}
 		default:
@@ -213,7 +214,7 @@ func (n *Notification) parseType(d *xml.Decoder, name string) error {
 // that is not of this format. f reads the child to its end.
 func each(d *xml.Decoder, f func(name string, e *xml.StartElement) error) error {
 	for {
-		e, err := child(d)
+		e, err := xmlread.Child(d)
 		if e == nil || err != nil {
 			return err
 		}
@@ -223,47 +224,6 @@ func each(d *xml.Decoder, f func(name string, e *xml.StartElement) error) error 
 		}
 		if err := f(name, e); err != nil {
 			return err
-		}
-	}
-}
-
-// child returns the start of the next child of the element just begun, or nil
-// at its end.
-func child(d *xml.Decoder) (*xml.StartElement, error) {
-	for {
-		token, err := d.Token()
-		if err != nil {
-			return nil, err
-		}
-		switch t := token.(type) {
-		case xml.StartElement:
-			return &t, nil
-		case xml.EndElement:
-			return nil, nil
-		case xml.Directive:
-			return nil, errors.New("a document with a DTD")
-		}
-	}
-}
-
-// content returns the text of the element just begun, without the blanks
-// around it, and reads it to its end.
-func content(d *xml.Decoder) (string, error) {
-	var text []byte
-	for {
-		token, err := d.Token()
-		if err != nil {
-			return "", err
-		}
-		switch t := token.(type) {
-		case xml.CharData:
-			text = append(text, t...)
-		case xml.StartElement:
-			if err := d.Skip(); err != nil {
-				return "", err
-			}
-		case xml.EndElement:
-			return strings.Trim(string(text), " \t\r\n"), nil
 		}
 	}
 }

@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/webmsrp/webmsrp/msrp/internal/xmlread"
 )
 
 // ContentType is the media type of a status message.
@@ -94,7 +96,7 @@ func Parse(r io.Reader) (Status, error) {
 }
 
 func parse(d *xml.Decoder) (s Status, err error) {
-	root, err := child(d)
+	root, err := xmlread.Child(d)
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
@@ -106,7 +108,7 @@ func parse(d *xml.Decoder) (s Status, err error) {
 	}
 	seen := map[string]bool{}
 	for {
-		e, err := child(d)
+		e, err := xmlread.Child(d)
 		if err != nil {
 			return s, err
 		}
@@ -124,7 +126,7 @@ func parse(d *xml.Decoder) (s Status, err error) {
 			return s, errors.New(name + " occurs twice") // the two ends could take different ones
 		}
 		seen[name] = true
-		text, err := content(d)
+		text, err := xmlread.Content(d)
 		if err != nil {
 			return s, err
 		}
@@ -152,45 +154,4 @@ func parseRefresh(s string) time.Duration {
 		return 0
 	}
 	return time.Duration(min(n, math.MaxInt32)) * time.Second
-}
-
-// child returns the start of the next child of the element just begun, or nil
-// at its end.
-func child(d *xml.Decoder) (*xml.StartElement, error) {
-	for {
-		token, err := d.Token()
-		if err != nil {
-			return nil, err
-		}
-		switch t := token.(type) {
-		case xml.StartElement:
-			return &t, nil
-		case xml.EndElement:
-			return nil, nil
-		case xml.Directive:
-			return nil, errors.New("a document with a DTD")
-		}
-	}
-}
-
-// content returns the text of the element just begun, without the blanks
-// around it, and reads it to its end.
-func content(d *xml.Decoder) (string, error) {
-	var text []byte
-	for {
-		token, err := d.Token()
-		if err != nil {
-			return "", err
-		}
-		switch t := token.(type) {
-		case xml.CharData:
-			text = append(text, t...)
-		case xml.StartElement:
-			if err := d.Skip(); err != nil {
-				return "", err
-			}
-		case xml.EndElement:
-			return strings.Trim(string(text), " \t\r\n"), nil
-		}
-	}
 }
