@@ -13,7 +13,7 @@ npm := npm --prefix web --no-fund --no-audit --loglevel=error
 # of more than 8 KB.
 in_node = env -i HOME="$$HOME" PATH="$$PATH" $$(go env GOROOT)/lib/wasm/go_js_wasm_exec
 
-.PHONY: all run build wasm web test vet test-go test-wasm test-js test-browser bench fuzz screenshot fmt clean
+.PHONY: all run build wasm web test vet test-go test-wasm test-js test-browser bench soak fuzz screenshot fmt clean
 
 all: build
 
@@ -60,6 +60,10 @@ test-browser: build
 
 bench:
 	go test -run='^$$' -bench=. -benchmem ./msrp/...
+
+# The long proofs, of which make test runs a small part.
+soak:
+	SOAK=1 go test -run='Memory' -v -timeout 30m ./msrp
 
 # Every fuzz target for a while; what is found stays as a test.
 fuzztime := 10m

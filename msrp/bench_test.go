@@ -137,7 +137,7 @@ func BenchmarkSession(b *testing.B) {
 				if network == "tcp" {
 					a, c = tcpPair(b)
 				}
-				alice, bob := benchPair(b, a, c)
+				alice, bob := startedPair(b, a, c)
 				body := bytes.Repeat([]byte("x"), size)
 				b.SetBytes(int64(size))
 				b.ReportAllocs()
@@ -175,25 +175,26 @@ func BenchmarkSession(b *testing.B) {
 	}
 }
 
-func benchPair(b *testing.B, a, c net.Conn) (alice, bob *Session) {
+// startedPair returns two sessions that are connected by a and c.
+func startedPair(t testing.TB, a, c net.Conn) (alice, bob *Session) {
 	sessions := make([]*Session, 2)
 	conns := make([]*Conn, 2)
 	for i, transport := range []net.Conn{a, c} {
 		e := NewEndpoint(nil)
 		uri, err := MakeURI(false, "h.example.com", 2855, NewID(), "tcp")
 		if err != nil {
-			b.Fatal(err)
+			t.Fatal(err)
 		}
 		if sessions[i], err = e.NewSession(SessionOptions{URI: uri}); err != nil {
-			b.Fatal(err)
+			t.Fatal(err)
 		}
 		conns[i] = e.NewConn(NewStream(transport))
-		b.Cleanup(func() { conns[i].Close() })
+		t.Cleanup(func() { conns[i].Close() })
 	}
 	for i := range sessions {
 		err := sessions[i].Start(Remote{Path: Path{sessions[1-i].URI()}, Conn: conns[i], Active: i == 0, ChunkSize: 64 << 10})
 		if err != nil {
-			b.Fatal(err)
+			t.Fatal(err)
 		}
 	}
 	return sessions[0], sessions[1]
