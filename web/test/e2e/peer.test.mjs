@@ -70,12 +70,16 @@ test("what goes wrong with a peer is said", async (t) => {
   const alice = await Person.open(t, browser, server.url);
   await alice.join("alice");
   await alice.status("ready");
-
-  await t.test("killed between two messages", async (t) => {
+  const called = async (t) => {
     const bob = startPeer(t, "--listen=127.0.0.1:0", "--name=bob", `--rendezvous=${server.rendezvous}`);
     await bob.event("registered");
     await alice.call("bob");
     await alice.status("talking");
+    return bob;
+  };
+
+  await t.test("killed between two messages", async (t) => {
+    const bob = await called(t);
     await alice.say("are you there?");
     await alice.last("delivered");
     bob.kill();
@@ -84,10 +88,7 @@ test("what goes wrong with a peer is said", async (t) => {
   });
 
   await t.test("killed while a file goes to it", async (t) => {
-    const bob = startPeer(t, "--listen=127.0.0.1:0", "--name=bob", `--rendezvous=${server.rendezvous}`);
-    await bob.event("registered");
-    await alice.call("bob");
-    await alice.status("talking");
+    const bob = await called(t);
     // It reads no more, and so the file stays under way.
     bob.kill("SIGSTOP");
     const file = path.join(await directory(t), "large.bin");
@@ -102,10 +103,7 @@ test("what goes wrong with a peer is said", async (t) => {
   // The connection stands, but nobody answers: the 30 s of RFC 4975, section
   // 10.4, run out at the relay, which tells the page.
   await t.test("frozen", async (t) => {
-    const bob = startPeer(t, "--listen=127.0.0.1:0", "--name=bob", `--rendezvous=${server.rendezvous}`);
-    await bob.event("registered");
-    await alice.call("bob");
-    await alice.status("talking");
+    const bob = await called(t);
     await alice.say("are you there?");
     await alice.last("delivered");
     bob.kill("SIGSTOP");
