@@ -108,6 +108,10 @@ func (c *Conn) Err() error {
 	return c.err
 }
 
+// Transport returns what [Endpoint.NewConn] was given, for those who ask it for
+// the neighbour's certificate or address. Only the Conn sends and receives.
+func (c *Conn) Transport() Transport { return c.t }
+
 // Sessions returns how many sessions the connection carries.
 func (c *Conn) Sessions() int {
 	c.mu.Lock()

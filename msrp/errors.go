@@ -17,6 +17,9 @@ var (
 	// ErrAborted is the end of a message that its sender stopped, with the
 	// continuation flag # or by [Outgoing.Abort].
 	ErrAborted = errors.New("msrp: the message was aborted by its sender")
+	// ErrDuplicate ends a message that meanwhile has come whole in the session
+	// which takes the place of this one, see Resumes.
+	ErrDuplicate = errors.New("msrp: the message came once more and whole")
 	// ErrUnsupportedType is the refusal to send a type that the peer's
 	// accept-types do not list (RFC 4975, section 8.6).
 	ErrUnsupportedType = errors.New("msrp: the peer does not accept this content type")

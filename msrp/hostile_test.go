@@ -85,7 +85,7 @@ func TestHeadsCount(t *testing.T) {
 			s.mu.Lock()
 			assert.Zero(t, s.buffered)
 			assert.Empty(t, s.owed)
-			for id := range s.seen {
+			for id := range s.seen.fates {
 				assert.False(t, inHead[unsafe.StringData(id)], "what is remembered is not part of it")
 			}
 			s.mu.Unlock()

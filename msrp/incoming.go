@@ -3,15 +3,13 @@ package msrp
 import (
 	"context"
 	"io"
-	"strings"
 	"sync"
 	"time"
 )
 
 // Bounds on what a peer can make a session remember.
 const (
-	maxPartial = 4096 // messages that are not complete
-	maxSeen    = 1024 // Message-IDs of messages that are over
+	maxPartial = 4096 // messages that are not complete; see also maxHistory
 
 	// partialTimeout is how long an incomplete message waits for its next
 	// chunk. RFC 4975 has no such timer, RFC 7701, section 6.1 suggests the
@@ -52,23 +50,13 @@ type Incoming struct {
 	timer    *time.Timer
 }
 
-// A fate is what became of a message.
-type fate uint8
-
-const (
-	taken   fate = iota + 1 // it was complete
-	refused                 // with 413
-	dropped                 // its sender stopped, or was not heard of any more
-)
-
 // inbox is the part of a Session that receives; its mutex guards it.
 type inbox struct {
 	partial  map[string]*Incoming
-	seen     map[string]fate // of messages that are over, by Message-ID
-	seenIDs  []string        // the keys of seen, oldest first
-	queue    []*Incoming     // for Receive
-	arrived  chan struct{}   // closed and renewed with each change of queue
-	buffered int             // octets held, heads of messages included
+	seen     *history
+	queue    []*Incoming   // for Receive
+	arrived  chan struct{} // closed and renewed with each change of queue
+	buffered int           // octets held, heads of messages included
 
 	room     *sync.Cond // buffered got less, or the session ended
 	stuck    bool       // waiting for room was in vain, and nothing was read since
@@ -79,7 +67,8 @@ type inbox struct {
 // Receive waits for the next message: one that is complete, or has grown
 // beyond StreamAfter, or cannot go on unread, see MaxBuffered. Messages that
 // have arrived are returned even after the end of the session; then its error
-// follows.
+// follows. What it returns before [Session.Start] comes from whoever knows the
+// session's URI: Verify of [Remote] was not asked.
 func (s *Session) Receive(ctx context.Context) (*Incoming, error) {
 	for {
 		s.mu.Lock()
@@ -140,7 +129,7 @@ func (in *Incoming) Complete() bool {
 
 // Read waits for octets in their order and returns io.EOF after the last. It
 // fails with [ErrAborted] where the sender gave up, with a *[StatusError] of
-// 413 where this side did, and with the end of the session.
+// 413 where this side did, with [ErrDuplicate], and with the end of the session.
 func (in *Incoming) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -254,7 +243,7 @@ func (s *Session) begin(c *Conn, u *Unit) (*Incoming, int) {
 	}
 	// A message may be sent once more after a failure (RFC 4975, section 5.4):
 	// from its first octet on, and not after a 413, which ends it (section 10.5).
-	before := s.seen[id]
+	before := s.seen.of(id)
 	switch {
 	case before == taken:
 		return nil, StatusOK
@@ -325,15 +314,13 @@ func (s *Session) finish(c *Conn, u *Unit, in *Incoming, from, to int64) {
 		in.octets.seal(to)
 		s.buffered -= before - in.octets.held
 	}
-	if in.octets.complete() {
-		in.finished = true
-		s.show(in)
-		s.forget(in, taken)
-		in.wake()
+	whole := in.octets.complete()
+	if whole {
+		s.complete(in)
 	} else {
 		s.watch(in)
 	}
-	held := s.buffered > s.opts.MaxBuffered && !in.caughtUp(to)
+	held := s.buffered > s.opts.MaxBuffered && !in.caughtUp(to) && in.err == nil
 	if held {
 		s.show(in) // it may not go on before it is read
 	}
@@ -342,10 +329,23 @@ func (s *Session) finish(c *Conn, u *Unit, in *Incoming, from, to int64) {
 	} else {
 		c.answer(u, StatusOK)
 	}
-	if in.finished && in.success {
+	if whole && in.success {
 		r := ByteRange{1, in.octets.total, in.octets.total}
 		c.send(report(s.opts.URI, in.From, in.ID, r, StatusOK))
 	}
+}
+
+// complete takes a message that is whole, unless it has come whole in another
+// session meanwhile.
+func (s *Session) complete(in *Incoming) {
+	if s.seen.add(in.ID, taken) {
+		in.finished = true
+		s.show(in)
+		in.wake()
+	} else {
+		s.giveUp(in, ErrDuplicate)
+	}
+	s.forget(in)
 }
 
 // watch gives up a message whose next chunk does not come.
@@ -389,37 +389,31 @@ func (s *Session) refuse(in *Incoming, reason error) {
 	if in.finished || in.err != nil {
 		return
 	}
-	in.err = reason
 	became := dropped
 	if status, ok := reason.(*StatusError); ok && status.Code == StatusStopSending {
 		became = refused
 	}
-	s.forget(in, became)
+	s.seen.add(in.ID, became)
+	s.forget(in)
+	s.giveUp(in, reason)
+}
+
+// giveUp ends a message with the reason its reader gets.
+func (s *Session) giveUp(in *Incoming, reason error) {
+	in.err = reason
 	if !in.shown {
 		s.release(in, in.octets.drop())
 	}
 	in.wake()
 }
 
-// forget takes a message off those that wait for chunks and remembers its ID.
-func (s *Session) forget(in *Incoming, became fate) {
+// forget takes a message off those that wait for chunks.
+func (s *Session) forget(in *Incoming) {
 	delete(s.partial, in.ID)
 	if in.timer != nil {
 		in.timer.Stop()
 	}
 	s.unpin(in)
-	if s.seen == nil {
-		s.seen = make(map[string]fate)
-	}
-	id := strings.Clone(in.ID) // which is part of a head
-	if s.seen[id] == 0 {
-		s.seenIDs = append(s.seenIDs, id)
-	}
-	s.seen[id] = became
-	if len(s.seenIDs) > maxSeen {
-		delete(s.seen, s.seenIDs[0])
-		s.seenIDs = s.seenIDs[1:]
-	}
 }
 
 // unpin takes the head of a message off the octets held once neither partial

@@ -3,8 +3,10 @@ package msrp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
+	"time"
 )
 
 // minChunk is the least that a chunk should have which does not end its
@@ -33,6 +35,12 @@ type Message struct {
 	Size int64
 	// SuccessReport asks the peer to confirm the arrival, see [Outgoing.Delivered].
 	SuccessReport bool
+	// DeliveryTimeout is how long the success report may take from when all was
+	// sent on; then the message fails with 408, Local set: nobody knows whether
+	// it has arrived. RFC 4975, section 7.1.1 leaves it to the application;
+	// where the peer is behind gateways 2 minutes are usual. Default: until the
+	// end of the session.
+	DeliveryTimeout time.Duration
 	// FailureReport says which failures are wanted. Default: all.
 	FailureReport FailureReport
 	// Header holds further fields, such as Content-Disposition.
@@ -83,6 +91,11 @@ type Outgoing struct {
 	lane          *lane // of the session's queue, or nil
 	before, after *Outgoing
 
+	timer    *time.Timer   // for the success report, or nil
+	original io.Reader     // the body, for Again, until the message has arrived
+	begin    int64         // where original began, -1 where it cannot go back
+	released chan struct{} // closed when nobody reads original any more
+
 	sent      chan struct{} // closed with progress.Sent or progress.Err
 	delivered chan struct{} // closed with progress.Delivered or progress.Err
 }
@@ -117,7 +130,7 @@ func (s *Session) Send(ctx context.Context, m *Message) (*Outgoing, error) {
 	}
 	o := &Outgoing{
 		session: s, id: m.ID, message: *m,
-		sent: make(chan struct{}), delivered: make(chan struct{}),
+		sent: make(chan struct{}), delivered: make(chan struct{}), released: make(chan struct{}),
 	}
 	if o.id == "" {
 		o.id = NewID()
@@ -132,6 +145,12 @@ func (s *Session) Send(ctx context.Context, m *Message) (*Outgoing, error) {
 	}
 	if s.outbox.sent[o.id] != nil {
 		return nil, errors.New("msrp: the Message-ID " + o.id + " was used already")
+	}
+	o.begin = -1
+	if body, ok := m.Body.(io.Seeker); ok {
+		if at, err := body.Seek(0, io.SeekCurrent); err == nil {
+			o.original, o.begin = m.Body, at
+		}
 	}
 	o.source, o.size = newSource(o)
 	o.message.Body = nil
@@ -215,6 +234,33 @@ func (o *Outgoing) wait(ctx context.Context, ch <-chan struct{}) error {
 	}
 }
 
+// Again returns the message for another session, under the same Message-ID, so
+// that the peer does not take it twice (RFC 4975, section 5.4): for when this
+// one failed with [ErrConnLost] or without an answer, and may have arrived. The
+// peer has to remember, see Resumes of [SessionOptions]. A Body that is an
+// [io.Seeker] begins once more where it began; for others Again waits until
+// nobody reads the body, and leaves Body for the caller to set. The error is the
+// cause of ctx or that of seeking.
+func (o *Outgoing) Again(ctx context.Context) (*Message, error) {
+	select {
+	case <-o.released:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	m := o.message
+	m.ID = o.id
+	o.session.mu.Lock()
+	body := o.original
+	o.session.mu.Unlock()
+	if seeker, ok := body.(io.Seeker); ok {
+		if _, err := seeker.Seek(o.begin, io.SeekStart); err != nil {
+			return nil, fmt.Errorf("msrp: the body to be sent again: %w", err)
+		}
+		m.Body = body
+	}
+	return &m, nil
+}
+
 // Abort stops the message: the peer drops what it has of it, and waiting for
 // it ends with [ErrAborted]. It does nothing to a message that was sent whole.
 func (o *Outgoing) Abort() { o.abort(ErrAborted) }
@@ -260,6 +306,12 @@ func (o *Outgoing) drop() {
 
 // settled forgets a message that nothing more can happen to and tells of it.
 func (s *Session) settled(o *Outgoing) {
+	if o.timer != nil {
+		o.timer.Stop()
+	}
+	if o.progress.Err == nil {
+		o.original = nil
+	}
 	if s.outbox.sent[o.id] == o {
 		delete(s.outbox.sent, o.id)
 	}
@@ -317,9 +369,24 @@ func (s *Session) answered(o *Outgoing, n int, err error) {
 		o.progress.Sent = true
 		close(o.sent)
 		o.drop()
+		s.awaitReport(o)
 		s.remember(o)
 	}
 	s.changed(o)
+}
+
+// awaitReport starts the time for the success report of a message that was sent.
+func (s *Session) awaitReport(o *Outgoing) {
+	switch {
+	case !o.message.SuccessReport:
+		o.original = nil
+	case o.message.DeliveryTimeout > 0:
+		o.timer = time.AfterFunc(o.message.DeliveryTimeout, func() {
+			s.mu.Lock()
+			defer s.unlock()
+			s.failMessage(o, &StatusError{Code: StatusTimeout, MessageID: o.id, Local: true})
+		})
+	}
 }
 
 // remember keeps a sent message for the reports that may come, and forgets the

@@ -125,7 +125,7 @@ func TestSentOnceMore(t *testing.T) {
 				assert.Equal(t, 2, reports(p))
 				s.mu.Lock()
 				assert.Empty(t, s.queue, "shown once")
-				assert.Len(t, s.seenIDs, 1)
+				assert.Len(t, s.seen.ids, 1)
 				s.mu.Unlock()
 				s.conn.Close()
 			})

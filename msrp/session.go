@@ -49,6 +49,12 @@ type SessionOptions struct {
 	// complete, in the order of their completion, as long as MaxBuffered is not
 	// exceeded. Default 64 KiB.
 	StreamAfter int
+	// Resumes is the session that this one takes the place of, with the same
+	// peer, after its connection was lost or its path changed (RFC 4975, section
+	// 5.4): a message that came whole in either is not received once more in the
+	// other, only answered and reported. [Session.Receive] of the old one still
+	// returns what had arrived. Default: none.
+	Resumes *Session
 	// Greeted is called when the first request of the peer arrives, with the
 	// path that leads back to it: for those who have no SDP and learn only so
 	// what to give to Start. It must return quickly.
@@ -81,6 +87,12 @@ type Remote struct {
 	// of what others leave, so that none that the peer does not read holds up the
 	// others. Default 1 MiB.
 	Window int
+	// Verify is asked about the connection that the peer opened, where Conn is
+	// nil, before anything of it counts: whether the certificate is the one of
+	// the peer's SDP (RFC 8122, section 6.2; package msrpnet has such a
+	// function). Its error ends the connection and the session (RFC 4975, section
+	// 14.4). It must return quickly. Default: all connections are taken.
+	Verify func(*Conn) error
 	// Fingerprints are those of the peer's SDP (RFC 8122), to be told to a
 	// relay in direct mode, which connects to the peer for this side. They must
 	// be empty without such a relay.
@@ -128,6 +140,10 @@ func newSession(e *Endpoint, opts SessionOptions) *Session {
 	s.turn.Value = s
 	s.outbox.sent = make(map[string]*Outgoing)
 	s.inbox.partial = make(map[string]*Incoming)
+	if s.inbox.seen = new(history); opts.Resumes != nil {
+		s.inbox.seen = opts.Resumes.inbox.seen
+	}
+	s.opts.Resumes = nil // or sessions that take turns would all be kept
 	s.inbox.arrived = make(chan struct{})
 	s.inbox.room = sync.NewCond(&s.mu)
 	return s
@@ -183,13 +199,19 @@ func (s *Session) Start(r Remote) error {
 	if len(s.remote.Path) > 0 {
 		return errors.New("msrp: the session was started already")
 	}
-	if s.conn == nil && r.Conn != nil {
+	s.remote = r
+	switch {
+	case r.Conn == nil && s.conn != nil:
+		if err := s.verify(s.conn); err != nil {
+			return err
+		}
+	case s.conn == nil && r.Conn != nil:
 		if err := r.Conn.bind(s); err != nil {
+			s.remote = Remote{}
 			return err
 		}
 		s.conn = r.Conn
 	}
-	s.remote = r
 	if s.state == StateNew {
 		s.setState(StateConnecting)
 	}
@@ -282,7 +304,7 @@ func (s *Session) arrivedOn(c *Conn, from Path) int {
 	case s.err != nil:
 		return StatusNoSession
 	case s.conn == nil:
-		if c.bind(s) != nil {
+		if len(s.remote.Path) > 0 && s.verify(c) != nil || c.bind(s) != nil {
 			return StatusNoSession
 		}
 		s.conn = c
@@ -304,6 +326,23 @@ func (s *Session) arrivedOn(c *Conn, from Path) int {
 		}
 	}
 	return StatusOK
+}
+
+// verify asks Remote.Verify about a connection that the peer opened, and ends it
+// and the session where that says no; s.mu is held.
+func (s *Session) verify(c *Conn) error {
+	if s.remote.Verify == nil {
+		return nil
+	}
+	err := s.remote.Verify(c)
+	if err != nil {
+		s.queue = nil // what came before Start is not the peer's
+		s.later(func() {
+			c.fail(err)
+			s.end(err)
+		})
+	}
+	return err
 }
 
 // Close ends the session on this side. MSRP does not tell the peer, signalling

@@ -54,7 +54,11 @@ type memory struct {
 func (m *memory) start()                      { m.o.session.enqueue(m.o) }
 func (m *memory) ready(limit int) (int, bool) { return min(limit, m.left), m.left <= limit }
 func (m *memory) waiting() bool               { return true }
-func (m *memory) stop()                       { m.left = 0 }
+
+func (m *memory) stop() {
+	m.left = 0
+	close(m.o.released)
+}
 
 func (m *memory) take(n int) []byte {
 	b := &m.o.session.outbox
@@ -126,6 +130,7 @@ func (p *pump) stop() {
 // until it is clear whether another follows: only so the last one can say that
 // it is.
 func (p *pump) run() {
+	defer close(p.o.released)
 	var held []byte
 	for {
 		chunk, err := p.fill()

@@ -39,6 +39,9 @@ func NewStream(rwc io.ReadWriteCloser) *Stream {
 	return &Stream{NewReader(rwc), rwc, bufio.NewWriterSize(rwc, 16<<10)}
 }
 
+// Underlying returns what [NewStream] was given.
+func (s *Stream) Underlying() io.ReadWriteCloser { return s.rwc }
+
 // Receive implements [Transport].
 func (s *Stream) Receive() (*Unit, error) { return s.Next() }
 
