@@ -121,6 +121,35 @@ func CheckFingerprint(chain []*x509.Certificate, fingerprints []string) error {
 	return fmt.Errorf("%w: no hash function that is known", ErrFingerprint)
 }
 
+// VerifyPeer returns what [msrp.Remote] takes as Verify: it requires that the
+// connection that the peer opened shows a certificate with one of the
+// fingerprints of its SDP. The listener's TLS configuration must ask for it, as
+// that of [ServerConfig] does (RFC 8122, section 6.2). Without fingerprints it
+// returns nil.
+func VerifyPeer(fingerprints []string) func(*msrp.Conn) error {
+	if len(fingerprints) == 0 {
+		return nil
+	}
+	return func(c *msrp.Conn) error {
+		stream, _ := c.Transport().(*msrp.Stream)
+		if stream == nil {
+			return fmt.Errorf("%w: the connection is not one of TLS", ErrFingerprint)
+		}
+		conn, ok := stream.Underlying().(interface{ ConnectionState() tls.ConnectionState })
+		if !ok {
+			return fmt.Errorf("%w: the connection is not one of TLS", ErrFingerprint)
+		}
+		return CheckFingerprint(conn.ConnectionState().PeerCertificates, fingerprints)
+	}
+}
+
+// ServerConfig returns the configuration of a tls.Listener that shows one of the
+// certificates and asks the peers for theirs, which [VerifyPeer] then checks: TLS
+// 1.2 and above.
+func ServerConfig(certificates ...tls.Certificate) *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: certificates, ClientAuth: tls.RequestClientCert}
+}
+
 // Fingerprint returns the SHA-256 fingerprint of a certificate in DER, as the
 // value of an a=fingerprint attribute.
 func Fingerprint(der []byte) string {

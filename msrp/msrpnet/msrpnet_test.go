@@ -212,6 +212,75 @@ func TestTrust(t *testing.T) {
 	}
 }
 
+// RFC 8122, section 6.2: the peer that connected is the one of the SDP, whether
+// that came before its connection or after.
+func TestVerifyPeer(t *testing.T) {
+	t.Attr("requirement", "S-52")
+	right, wrong, bobs := selfSigned(t), selfSigned(t), selfSigned(t)
+	fingerprints := []string{msrpnet.Fingerprint(right.Certificate[0])}
+	for _, c := range []struct {
+		name         string
+		certificates []tls.Certificate // of alice
+		fingerprints []string          // what her SDP says
+		plain        bool
+		refused      bool
+	}{
+		{"right", []tls.Certificate{right}, fingerprints, false, false},
+		{"wrong", []tls.Certificate{wrong}, fingerprints, false, true},
+		{"no certificate", nil, fingerprints, false, true},
+		{"no TLS", nil, fingerprints, true, true},
+		{"nothing promised", []tls.Certificate{wrong}, nil, false, false},
+	} {
+		for _, early := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, connected before the answer: %v", c.name, early), func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), guard)
+				defer cancel()
+				l := listen(t)
+				bobURI := uriFor(t, l, !c.plain)
+				if !c.plain {
+					l = tls.NewListener(l, msrpnet.ServerConfig(bobs))
+				}
+				endpoint := msrp.NewEndpoint(nil)
+				go msrpnet.Serve(l, endpoint)
+				greeted := make(chan struct{})
+				bob, err := endpoint.NewSession(msrp.SessionOptions{URI: bobURI, Greeted: func(msrp.Path) { close(greeted) }})
+				require.NoError(t, err)
+				remote := msrp.Remote{Path: msrp.Path{msrptest.NewURI(t, "alice")}, Verify: msrpnet.VerifyPeer(c.fingerprints)}
+				if !early {
+					require.NoError(t, bob.Start(remote))
+				}
+				conn, err := msrpnet.Dial(ctx, bobURI, &msrpnet.Options{
+					TLS: &tls.Config{Certificates: c.certificates}, Fingerprints: []string{msrpnet.Fingerprint(bobs.Certificate[0])},
+				})
+				require.NoError(t, err)
+				alices := msrp.NewEndpoint(nil)
+				alice, err := alices.NewSession(msrp.SessionOptions{URI: remote.Path.First()})
+				require.NoError(t, err)
+				aliceConn := alices.NewConn(msrp.NewStream(conn))
+				defer aliceConn.Close()
+				require.NoError(t, alice.Start(msrp.Remote{Path: msrp.Path{bobURI}, Conn: aliceConn, Active: true}))
+				out, err := alice.Send(ctx, msrp.Text("Hello, Bob!"))
+				if early {
+					require.NoError(t, err)
+					require.NoError(t, out.Sent(ctx))
+					<-greeted
+					err := bob.Start(remote)
+					require.Equal(t, c.refused, errors.Is(err, msrpnet.ErrFingerprint), "%v", err)
+				}
+				if !c.refused {
+					assert.Equal(t, "Hello, Bob!", msrptest.Read(t, ctx, bob))
+					return
+				}
+				<-alice.Done()
+				<-bob.Done()
+				assert.ErrorIs(t, bob.Err(), msrpnet.ErrFingerprint)
+				_, err = bob.Receive(ctx)
+				assert.ErrorIs(t, err, msrpnet.ErrFingerprint, "nothing of it counts")
+			})
+		}
+	}
+}
+
 // RFC 8122, section 5: of several, those with the strongest hash count.
 func TestCheckFingerprint(t *testing.T) {
 	pair, second := selfSigned(t), selfSigned(t)
