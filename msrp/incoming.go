@@ -234,6 +234,9 @@ func (s *Session) begin(c *Conn, u *Unit) (*Incoming, int) {
 	s.mu.Lock()
 	defer s.unlock()
 	full := s.full(c)
+	if s.err != nil {
+		return nil, StatusNoSession // nobody would receive it
+	}
 	if in := s.partial[id]; in != nil {
 		if full {
 			s.refuse(in, &StatusError{Code: StatusStopSending, MessageID: id})
@@ -307,6 +310,10 @@ func (s *Session) finish(c *Conn, u *Unit, in *Incoming, from, to int64) {
 	if u.Flag == FlagAborted {
 		s.refuse(in, ErrAborted)
 		c.answer(u, StatusOK)
+		return
+	}
+	if in.err != nil { // meanwhile, or the session has ended
+		c.answer(u, StatusStopSending)
 		return
 	}
 	if u.Flag == FlagComplete {

@@ -96,6 +96,7 @@ type Outgoing struct {
 	begin    int64         // where original began, -1 where it cannot go back
 	released chan struct{} // closed when nobody reads original any more
 
+	unwatch   func() bool   // ends waiting for the caller's context, or nil
 	sent      chan struct{} // closed with progress.Sent or progress.Err
 	delivered chan struct{} // closed with progress.Delivered or progress.Err
 }
@@ -160,14 +161,8 @@ func (s *Session) Send(ctx context.Context, m *Message) (*Outgoing, error) {
 	s.outbox.sent[o.id] = o
 	s.outbox.serial++
 	o.serial = notBegun + s.outbox.serial
-	if canceled := ctx.Done(); canceled != nil {
-		go func() {
-			select {
-			case <-canceled:
-				o.abort(context.Cause(ctx))
-			case <-o.sent:
-			}
-		}()
+	if ctx.Done() != nil {
+		o.unwatch = context.AfterFunc(ctx, func() { o.abort(context.Cause(ctx)) })
 	}
 	o.source.start()
 	return o, nil
@@ -290,10 +285,18 @@ func (s *Session) failMessage(o *Outgoing, reason error) {
 	o.ended = true
 	o.drop()
 	if !wasSent {
-		close(o.sent)
+		o.closeSent()
 	}
 	close(o.delivered)
 	s.settled(o)
+}
+
+// closeSent wakes those who wait until the message is sent, or has failed.
+func (o *Outgoing) closeSent() {
+	if o.unwatch != nil {
+		o.unwatch()
+	}
+	close(o.sent)
 }
 
 // drop gives up the body.
@@ -367,7 +370,7 @@ func (s *Session) answered(o *Outgoing, n int, err error) {
 	o.progress.Acknowledged += int64(n)
 	if o.ended && o.unanswered == 0 && !o.progress.Sent {
 		o.progress.Sent = true
-		close(o.sent)
+		o.closeSent()
 		o.drop()
 		s.awaitReport(o)
 		s.remember(o)
@@ -447,7 +450,7 @@ func (s *Session) handleReport(u *Unit) {
 	if !o.progress.Sent {
 		// The peer has it all, whatever became of the responses on the way.
 		o.progress.Sent, o.progress.Acknowledged = true, o.size
-		close(o.sent)
+		o.closeSent()
 		o.drop()
 	}
 	o.progress.Delivered = true
