@@ -26,6 +26,8 @@ func read(t *testing.T, text string) *cpim.Message {
 // The example of RFC 5438, section 7.1.1.3, and what else may stand in its
 // place.
 func TestReadRequest(t *testing.T) {
+	t.Attr("requirement", "X-08")
+	t.Attr("requirement", "X-09")
 	const example = `From: Alice <im:alice@example.com>
 To: Bob <im:bob@example.com>
 NS: imdn <urn:ietf:params:imdn>
@@ -89,6 +91,7 @@ Hello World
 }
 
 func TestAsk(t *testing.T) {
+	t.Attr("requirement", "X-09")
 	synctest.Test(t, func(t *testing.T) {
 		h := cpim.Header{cpim.From(alice), cpim.To(bob)}
 		id, err := Ask(&h, "", PositiveDelivery|Display)
@@ -145,6 +148,7 @@ func TestAsk(t *testing.T) {
 }
 
 func TestNotify(t *testing.T) {
+	t.Attr("requirement", "X-08")
 	relay1, relay2 := cpim.Address{URI: "im:relay1@example.com"}, cpim.Address{Name: "R", URI: "im:relay2@example.com"}
 	r := Request{
 		MessageID: "34jk324j", DateTime: "2008-04-04T12:16:49-05:00", From: alice, To: []cpim.Address{bob},
@@ -228,6 +232,7 @@ func TestWants(t *testing.T) {
 }
 
 func TestTracker(t *testing.T) {
+	t.Attr("requirement", "X-08")
 	var tracker Tracker
 	r := Request{MessageID: "1", From: alice, Wanted: 15}
 	assert.False(t, tracker.Due(r, TypeProcessing, Processed))
