@@ -209,6 +209,53 @@ func TestNotify(t *testing.T) {
 	assert.ErrorContains(t, err, "incomplete")
 }
 
+// What can become of a message: each is told if it is asked for, once, and
+// arrives as it was told.
+func TestFates(t *testing.T) {
+	t.Attr("requirement", "X-08")
+	t.Attr("requirement", "X-09")
+	for status, c := range map[Status]struct {
+		wish Disposition
+		typ  Type
+	}{
+		Delivered: {PositiveDelivery, TypeDelivery},
+		Failed:    {NegativeDelivery, TypeDelivery},
+		Displayed: {Display, TypeDisplay},
+	} {
+		letter := &cpim.Message{Header: cpim.Header{cpim.From(alice), cpim.To(bob)}, ContentType: "text/plain", Body: strings.NewReader("Hi")}
+		id, err := Ask(&letter.Header, "", c.wish)
+		require.NoError(t, err)
+		body, _, err := letter.Encode()
+		require.NoError(t, err)
+
+		got, err := cpim.Read(body)
+		require.NoError(t, err)
+		r, ok := ReadRequest(got)
+		require.True(t, ok)
+		var tracker Tracker
+		for _, other := range []Status{Delivered, Failed, Displayed} {
+			typ := TypeDelivery
+			if other == Displayed {
+				typ = TypeDisplay
+			}
+			assert.Equal(t, other == status, tracker.Due(r, typ, other), "%s instead of %s", other, status)
+			assert.False(t, tracker.Due(r, typ, other), "a second time")
+		}
+		answer, err := r.Notify(cpim.Address{}, c.typ, status)
+		require.NoError(t, err)
+		body, _, err = answer.Encode()
+		require.NoError(t, err)
+
+		got, err = cpim.Read(body)
+		require.NoError(t, err)
+		_, ok = ReadRequest(got)
+		assert.False(t, ok, "nothing is to be told of a notification")
+		n, err := ReadNotification(got)
+		require.NoError(t, err)
+		assert.Equal(t, [3]any{id, c.typ, status}, [3]any{n.MessageID, n.Type, n.Status})
+	}
+}
+
 func TestWants(t *testing.T) {
 	all := []Status{Delivered, Failed, Processed, Stored, Displayed, Forbidden, Error, "", "x"}
 	for wanted, want := range map[Disposition]map[Type][]Status{

@@ -15,9 +15,9 @@
 // parts are read octet by octet as they stand there. A part that was made for
 // mail can nevertheless be encoded, which [Part.Decode] undoes.
 //
-// What a peer sends cannot make a Reader hold more than a few kilobytes for each
-// level of parts within parts, of which there may be 8, and 1000 parts in all,
-// each with a header of up to 16 KiB.
+// What a peer sends cannot make a Reader hold more than some 20 KiB for each level
+// of parts within parts. There may be 8 levels and 1000 parts in all, each with a
+// header of up to 64 lines and 16 KiB.
 //
 // It is for browsers too: there it has less than half the code of the
 // standard library's mime/multipart, which reaches package net.
@@ -38,7 +38,8 @@ import (
 const (
 	maxDepth  = 8
 	maxParts  = 1000
-	maxHeader = 16 << 10
+	maxHeader = 16 << 10 // octets
+	maxLines  = 64       // of a header, those that go on counted
 	// maxBoundary is that of RFC 2046, section 5.1.1.
 	maxBoundary = 70
 )
@@ -235,10 +236,13 @@ func (r *Reader) passBoundary() error {
 // part has neither blank line nor body.
 func (r *Reader) readHeader(p *Part) error {
 	left := maxHeader
-	for !r.atBoundary() {
+	for n := 0; !r.atBoundary(); n++ {
 		line, err := r.line(&left)
 		if err != nil || line == "" {
 			return err
+		}
+		if n == maxLines {
+			return errors.New("a header of more than " + strconv.Itoa(maxLines) + " lines")
 		}
 		name, value, ok := strings.Cut(line, ":")
 		if n := len(p.Header); n > 0 && (line[0] == ' ' || line[0] == '\t') { // the line before goes on
