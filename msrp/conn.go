@@ -401,6 +401,8 @@ func (c *Conn) handle(u *Unit) error {
 		if s := c.endpoint.lookup(u.To.First()); s != nil {
 			s.handleReport(u)
 		}
+	case u.Method == MethodNickname:
+		c.handleNickname(u)
 	default:
 		c.answer(u, StatusUnknownMethod)
 	}
@@ -437,16 +439,31 @@ func (c *Conn) handleResponse(u *Unit) {
 	}
 }
 
-// handleSend finds the session of a SEND (RFC 4975, sections 5.4 and 7.3).
-func (c *Conn) handleSend(u *Unit) error {
-	s := c.endpoint.lookup(u.To.First())
+// sessionOf finds the session of a request, or returns the code that refuses it
+// (RFC 4975, sections 5.4 and 7.3).
+func (c *Conn) sessionOf(u *Unit) (s *Session, code int) {
+	s = c.endpoint.lookup(u.To.First())
 	if s == nil || len(u.To) != 1 {
-		c.answer(u, StatusNoSession)
-		return nil
+		return nil, StatusNoSession
 	}
-	if code := s.arrivedOn(c, u.From); code != StatusOK {
+	return s, s.arrivedOn(c, u.From)
+}
+
+func (c *Conn) handleSend(u *Unit) error {
+	s, code := c.sessionOf(u)
+	if code != StatusOK {
 		c.answer(u, code)
 		return nil
 	}
 	return s.handleSend(c, u)
+}
+
+// handleNickname answers a NICKNAME, whatever it says of reports: it has none
+// (RFC 7701, section 7.1).
+func (c *Conn) handleNickname(u *Unit) {
+	s, code := c.sessionOf(u)
+	if code == StatusOK {
+		code = s.handleNickname(u)
+	}
+	c.send(response(u, code))
 }

@@ -22,6 +22,7 @@ type rawPeer struct {
 	mu    sync.Mutex
 	heard *sync.Cond
 	codes map[string]int // of responses, by transaction ID
+	reply *Unit          // the latest of them
 	units []*Unit        // requests
 	ended bool
 
@@ -62,7 +63,7 @@ func (p *rawPeer) listen() {
 		case err != nil:
 			p.ended = true
 		case u.IsResponse():
-			p.codes[u.TransactionID] = u.Code
+			p.codes[u.TransactionID], p.reply = u.Code, u
 		default:
 			p.units = append(p.units, u)
 		}
@@ -71,7 +72,7 @@ func (p *rawPeer) listen() {
 		if err != nil {
 			return
 		}
-		if u.Method == MethodSend {
+		if !u.IsResponse() && u.Method != MethodReport {
 			code := 200
 			if p.answer != nil {
 				code = p.answer(u)
@@ -102,6 +103,15 @@ func (p *rawPeer) send(fields ...string) string {
 		}
 	}
 	p.write(head + body + "-------" + id + flag + "\r\n")
+	return id
+}
+
+// nickname writes a NICKNAME with these fields, and returns its transaction ID.
+func (p *rawPeer) nickname(to, from string, fields ...string) string {
+	p.serial++
+	id := fmt.Sprintf("raw%d", p.serial)
+	head := []string{"MSRP " + id + " NICKNAME", "To-Path: " + to, "From-Path: " + from}
+	p.write(strings.Join(append(append(head, fields...), "-------"+id+"$", ""), "\r\n"))
 	return id
 }
 

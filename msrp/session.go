@@ -59,6 +59,13 @@ type SessionOptions struct {
 	// path that leads back to it: for those who have no SDP and learn only so
 	// what to give to Start. It must return quickly.
 	Greeted func(from Path)
+	// Nickname makes this side the focus of a chat room, of which the peer is a
+	// participant: it is called when the peer asks for a nickname, or with ""
+	// wants none any more, and returns the answer (RFC 7701, section 7):
+	// [StatusOK], by which the peer has it and has lost the one before,
+	// [StatusForbidden] or [StatusNicknameInUse]. Which nicknames are the same is
+	// told by RFC 8266. It must return quickly. Default: 501 is the answer.
+	Nickname func(name string) (code int)
 	// StateChanged is called after each change of the state, in order; err is
 	// that of [Session.Err]. It must return quickly.
 	StateChanged func(state State, err error)
@@ -231,13 +238,16 @@ func (s *Session) Start(r Remote) error {
 // bodiless returns a SEND without a body, as it starts a session and keeps one
 // alive (RFC 4975, sections 5.4 and 7.1).
 func (s *Session) bodiless() *Unit {
-	u := &Unit{
-		TransactionID: NewTransactionID(), Method: MethodSend,
+	return s.newRequest(MethodSend, Field{"Message-ID", NewID()}, Field{"Byte-Range", "1-0/0"})
+}
+
+// newRequest returns a request without a body; s.mu is held.
+func (s *Session) newRequest(method string, fields ...Field) *Unit {
+	return &Unit{
+		TransactionID: NewTransactionID(), Method: method,
 		To: s.remote.Path, From: Path{s.opts.URI},
-		Header: Header{{"Message-ID", NewID()}, {"Byte-Range", "1-0/0"}},
+		Header: s.remote.appendFingerprints(fields),
 	}
-	u.Header = s.remote.appendFingerprints(u.Header)
-	return u
 }
 
 func (r *Remote) appendFingerprints(h Header) Header {
@@ -274,12 +284,15 @@ func failureOf(u *Unit) error {
 
 // Probe sends a SEND without a body and waits until the next hop answers: a
 // keep-alive that shows whether the connection and the session still stand.
-func (s *Session) Probe(ctx context.Context) error {
+func (s *Session) Probe(ctx context.Context) error { return s.ask(ctx, s.bodiless) }
+
+// ask sends a request, which is made with s.mu held, and waits for the answer.
+func (s *Session) ask(ctx context.Context, request func() *Unit) error {
 	s.mu.Lock()
 	conn, open, err := s.conn, s.open, s.err
 	var u *Unit
 	if open {
-		u = s.bodiless()
+		u = request()
 	}
 	s.mu.Unlock()
 	if err != nil {
@@ -292,7 +305,11 @@ func (s *Session) Probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return failureOf(u)
+	err = failureOf(u)
+	if u.Code == StatusNoSession || u.Code == StatusSessionInUse {
+		s.end(err) // RFC 4975, sections 10.8 and 10.10
+	}
+	return err
 }
 
 // arrivedOn takes the connection on which a request for s came, and returns

@@ -54,10 +54,15 @@ type Options struct {
 	// Username stands in the o= line. Default "-".
 	Username string
 	// Session are the terms of the session; its URI comes from the Place.
-	// AcceptTypes defaults to all types.
+	// AcceptTypes defaults to all types; a list should have what every endpoint
+	// must take, [sdp.ContainerTypes].
 	Session msrp.SessionOptions
 	// AcceptWrappedTypes are taken inside containers only.
 	AcceptWrappedTypes []string
+	// Chatroom are the features of chat rooms that are declared to the peer,
+	// such as [sdp.ChatroomPrivateMessages], without which a room delivers none
+	// (RFC 7701, section 8). Default: nothing is said of chat rooms.
+	Chatroom []string
 }
 
 // A Call is one session and the exchange that sets it up. Its methods are safe
@@ -69,6 +74,7 @@ type Call struct {
 	mu      sync.Mutex
 	place   *Place
 	session *msrp.Session
+	peer    sdp.Stream
 	offered sdp.Setup // what this side offered, "" before and once it was answered
 }
 
@@ -85,6 +91,14 @@ func (c *Call) Session() *msrp.Session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.session
+}
+
+// Peer returns what the peer's SDP says, with which the session was started, and
+// before that the zero value.
+func (c *Call) Peer() sdp.Stream {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.peer
 }
 
 // Offer takes a place and returns the offer.
@@ -186,6 +200,7 @@ func (c *Call) stream() sdp.Stream {
 		AcceptWrappedTypes: c.opts.AcceptWrappedTypes,
 		MaxSize:            c.opts.Session.MaxSize,
 		Setup:              c.place.Setup,
+		Chatroom:           c.opts.Chatroom,
 	}
 	if c.place.Fingerprint != "" && s.Secure() {
 		s.Fingerprints = []string{c.place.Fingerprint}
@@ -218,7 +233,11 @@ func (c *Call) start(ctx context.Context, agreed sdp.Agreement) error {
 		}
 		r.Conn = conn
 	}
-	return c.session.Start(r)
+	if err := c.session.Start(r); err != nil {
+		return err
+	}
+	c.peer = agreed.Peer
+	return nil
 }
 
 // Close ends the session, if there is one.

@@ -49,6 +49,7 @@ Here is the text of my message.
 `
 
 func TestExampleOfRFC3862(t *testing.T) {
+	t.Attr("requirement", "X-01")
 	wire := crlf(rfc3862)
 	_, inner, _ := strings.Cut(wire, "\r\n\r\n")
 	for name, r := range map[string]io.Reader{
@@ -267,6 +268,8 @@ func letter() *Message {
 
 // The header of the example of RFC 4975, section 11.4.
 func TestEncode(t *testing.T) {
+	t.Attr("requirement", "X-01")
+	t.Attr("requirement", "X-04")
 	const head = "From: Alice <sip:alice@example.com>\r\n" +
 		"To: Bob <sip:bob@example.com>\r\n" +
 		"DateTime: 2006-05-15T15:02:31-03:00\r\n" +
@@ -329,6 +332,8 @@ func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
 // Nothing a user supplies breaks the header.
 func TestHeadRefuses(t *testing.T) {
+	t.Attr("requirement", "X-01")
+	t.Attr("requirement", "X-04")
 	alice, bob := Address{"", "sip:a@x"}, Address{"", "sip:b@x"}
 	for name, m := range map[string]*Message{
 		"no From":                      {ContentType: "a/b", Header: Header{To(bob)}},

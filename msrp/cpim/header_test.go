@@ -22,6 +22,7 @@ func parse(t *testing.T, text string) Header {
 
 // RFC 3862, sections 3.4 and 4.6.
 func TestNamespaces(t *testing.T) {
+	t.Attr("requirement", "X-01")
 	const widgets = "http://id.acme.widgets/wily-headers/"
 	for name, c := range map[string]struct {
 		text             string
@@ -64,6 +65,8 @@ func TestNamespaces(t *testing.T) {
 }
 
 func TestUnknown(t *testing.T) {
+	t.Attr("requirement", "X-01")
+	t.Attr("requirement", "X-05")
 	understood := func(namespace, name string) bool {
 		return namespace == "urn:w" && name == "x" || namespace == Namespace && name == "Subject"
 	}
@@ -182,6 +185,7 @@ func TestDateTime(t *testing.T) {
 }
 
 func TestAddress(t *testing.T) {
+	t.Attr("requirement", "X-04")
 	for text, want := range map[string]Address{
 		"Winnie the Pooh <im:pooh@100akerwood.com>":    {"Winnie the Pooh", "im:pooh@100akerwood.com"},
 		"<im:tigger@100akerwood.com>":                  {"", "im:tigger@100akerwood.com"},
@@ -225,6 +229,7 @@ func TestAddress(t *testing.T) {
 
 // RFC 3862, section 2.3.
 func TestEscapes(t *testing.T) {
+	t.Attr("requirement", "X-04")
 	for text, value := range map[string]string{
 		"":                             "",
 		"Eeyore's \"feeling\" low":     "Eeyore's \"feeling\" low",

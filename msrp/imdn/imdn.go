@@ -256,7 +256,7 @@ func isType(m *cpim.Message) bool {
 
 // ReadNotification reads the content of a message of type [ContentType].
 // Notifications that a server has put together in a multipart/mixed are for the
-// caller to take apart, and each to be read with [Parse].
+// caller to take apart, with package multipart, and each to be read with [Parse].
 func ReadNotification(m *cpim.Message) (Notification, error) {
 	if !isType(m) || m.Body == nil {
 		return Notification{}, errors.New("imdn: not a notification, but " + strconv.Quote(m.ContentType))

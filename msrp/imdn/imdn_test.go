@@ -26,6 +26,8 @@ func read(t *testing.T, text string) *cpim.Message {
 // The example of RFC 5438, section 7.1.1.3, and what else may stand in its
 // place.
 func TestReadRequest(t *testing.T) {
+	t.Attr("requirement", "X-08")
+	t.Attr("requirement", "X-09")
 	const example = `From: Alice <im:alice@example.com>
 To: Bob <im:bob@example.com>
 NS: imdn <urn:ietf:params:imdn>
@@ -89,6 +91,7 @@ Hello World
 }
 
 func TestAsk(t *testing.T) {
+	t.Attr("requirement", "X-09")
 	synctest.Test(t, func(t *testing.T) {
 		h := cpim.Header{cpim.From(alice), cpim.To(bob)}
 		id, err := Ask(&h, "", PositiveDelivery|Display)
@@ -145,6 +148,7 @@ func TestAsk(t *testing.T) {
 }
 
 func TestNotify(t *testing.T) {
+	t.Attr("requirement", "X-08")
 	relay1, relay2 := cpim.Address{URI: "im:relay1@example.com"}, cpim.Address{Name: "R", URI: "im:relay2@example.com"}
 	r := Request{
 		MessageID: "34jk324j", DateTime: "2008-04-04T12:16:49-05:00", From: alice, To: []cpim.Address{bob},
@@ -205,6 +209,53 @@ func TestNotify(t *testing.T) {
 	assert.ErrorContains(t, err, "incomplete")
 }
 
+// What can become of a message: each is told if it is asked for, once, and
+// arrives as it was told.
+func TestFates(t *testing.T) {
+	t.Attr("requirement", "X-08")
+	t.Attr("requirement", "X-09")
+	for status, c := range map[Status]struct {
+		wish Disposition
+		typ  Type
+	}{
+		Delivered: {PositiveDelivery, TypeDelivery},
+		Failed:    {NegativeDelivery, TypeDelivery},
+		Displayed: {Display, TypeDisplay},
+	} {
+		letter := &cpim.Message{Header: cpim.Header{cpim.From(alice), cpim.To(bob)}, ContentType: "text/plain", Body: strings.NewReader("Hi")}
+		id, err := Ask(&letter.Header, "", c.wish)
+		require.NoError(t, err)
+		body, _, err := letter.Encode()
+		require.NoError(t, err)
+
+		got, err := cpim.Read(body)
+		require.NoError(t, err)
+		r, ok := ReadRequest(got)
+		require.True(t, ok)
+		var tracker Tracker
+		for _, other := range []Status{Delivered, Failed, Displayed} {
+			typ := TypeDelivery
+			if other == Displayed {
+				typ = TypeDisplay
+			}
+			assert.Equal(t, other == status, tracker.Due(r, typ, other), "%s instead of %s", other, status)
+			assert.False(t, tracker.Due(r, typ, other), "a second time")
+		}
+		answer, err := r.Notify(cpim.Address{}, c.typ, status)
+		require.NoError(t, err)
+		body, _, err = answer.Encode()
+		require.NoError(t, err)
+
+		got, err = cpim.Read(body)
+		require.NoError(t, err)
+		_, ok = ReadRequest(got)
+		assert.False(t, ok, "nothing is to be told of a notification")
+		n, err := ReadNotification(got)
+		require.NoError(t, err)
+		assert.Equal(t, [3]any{id, c.typ, status}, [3]any{n.MessageID, n.Type, n.Status})
+	}
+}
+
 func TestWants(t *testing.T) {
 	all := []Status{Delivered, Failed, Processed, Stored, Displayed, Forbidden, Error, "", "x"}
 	for wanted, want := range map[Disposition]map[Type][]Status{
@@ -228,6 +279,7 @@ func TestWants(t *testing.T) {
 }
 
 func TestTracker(t *testing.T) {
+	t.Attr("requirement", "X-08")
 	var tracker Tracker
 	r := Request{MessageID: "1", From: alice, Wanted: 15}
 	assert.False(t, tracker.Due(r, TypeProcessing, Processed))

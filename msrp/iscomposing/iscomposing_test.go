@@ -76,6 +76,7 @@ func TestMarshal(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
+	t.Attr("requirement", "X-07")
 	const start = `<isComposing xmlns="urn:ietf:params:xml:ns:im-iscomposing">`
 	const end = `</isComposing>`
 	for name, c := range map[string]struct {

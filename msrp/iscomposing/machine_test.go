@@ -53,6 +53,7 @@ func (d *diary) at(second float64) {
 }
 
 func TestComposer(t *testing.T) {
+	t.Attr("requirement", "X-06")
 	text := &ComposerOptions{ContentType: "text/plain"}
 	for name, c := range map[string]struct {
 		options *ComposerOptions
@@ -139,6 +140,8 @@ func TestComposer(t *testing.T) {
 }
 
 func TestWatcher(t *testing.T) {
+	t.Attr("requirement", "X-06")
+	t.Attr("requirement", "X-07")
 	active := func(contentType string, refresh int) Status {
 		return Status{Active: true, ContentType: contentType, Refresh: time.Duration(refresh) * time.Second}
 	}
@@ -218,6 +221,7 @@ func TestWatcher(t *testing.T) {
 
 // A composer and a watcher agree.
 func TestConversation(t *testing.T) {
+	t.Attr("requirement", "X-06")
 	synctest.Test(t, func(t *testing.T) {
 		d := newDiary()
 		w := NewWatcher(d.note)

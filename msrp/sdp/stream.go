@@ -129,6 +129,26 @@ func (s *Stream) Takes(contentType string) (bare, wrapped bool) {
 	return bare, (bare || takes(s.AcceptWrappedTypes, contentType)) && takes(s.AcceptTypes, "message/cpim")
 }
 
+// PrefersWrapped reports whether the endpoint names message/cpim before all other
+// types: then every message to it should be wrapped. It can be a gateway to
+// systems that have nothing else (RFC 4975, section 13).
+func (s *Stream) PrefersWrapped() bool {
+	return len(s.AcceptTypes) > 0 && msrp.MatchType("message/cpim", s.AcceptTypes[0])
+}
+
+// ContainerTypes are the types that every endpoint must take and tell so in its
+// accept-types, each or with * (RFC 4975, sections 7.3.1, 8.6, 13 and 14.3).
+// Packages cpim and multipart read them.
+var ContainerTypes = []string{"message/cpim", "multipart/mixed", "multipart/alternative", "multipart/signed"}
+
+// hasContainer reports whether accept-types list a type that can contain
+// others.
+func hasContainer(list []string) bool {
+	return slices.ContainsFunc(list, func(entry string) bool {
+		return msrp.MatchType(entry, "message/cpim") || msrp.MatchType("multipart/*", entry)
+	})
+}
+
 func takes(list []string, contentType string) bool {
 	return slices.ContainsFunc(list, func(entry string) bool { return msrp.MatchType(entry, contentType) })
 }
@@ -311,6 +331,9 @@ func (s Stream) Check() error {
 	m := s.Media()
 	if _, err := m.Stream(); err != nil {
 		return err
+	}
+	if len(s.AcceptWrappedTypes) > 0 && !hasContainer(s.AcceptTypes) {
+		return errors.New("sdp: accept-wrapped-types, and no container in accept-types that they could be in")
 	}
 	if s.File == nil {
 		return nil
