@@ -25,8 +25,9 @@ build: web
 
 # Of 760 KB allowed after brotli, inlining would take 57 and Go's cryptography,
 # in place of JavaScript's, 35.
+wasm_flags := -tags hostcrypto -trimpath -gcflags=all=-l -ldflags='-s -w'
 wasm:
-	GOOS=js GOARCH=wasm go build -tags hostcrypto -trimpath -gcflags=all=-l -ldflags='-s -w' -o $(dist)/msrp.wasm ./wasm
+	GOOS=js GOARCH=wasm go build $(wasm_flags) -o $(dist)/msrp.wasm ./wasm
 
 web: wasm web/node_modules
 	@$(npm) run --silent build
@@ -58,8 +59,13 @@ test-browser: build
 	$(npm) run --silent test:browser
 	@[ -x /usr/sbin/kamailio ] || echo "NOT TESTED: a foreign relay, for want of Kamailio." >&2
 
-bench:
-	go test -run='^$$' -bench=. -benchmem ./msrp/...
+# The core natively, beside net/textproto, and in Chromium, compiled as it is for
+# the page.
+bench: web/node_modules
+	@web/test/install
+	go test -c -o bin/native.test ./msrp
+	GOOS=js GOARCH=wasm go test -c $(wasm_flags) -o bin/wasm.test ./msrp
+	@node web/test/e2e/bench.mjs bin/native.test bin/wasm.test $$(go env GOROOT)/lib/wasm/wasm_exec.js
 
 # The long proofs, of which make test runs a small part.
 soak:
