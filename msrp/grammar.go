@@ -1,7 +1,5 @@
 package msrp
 
-import "strings"
-
 // Character classes and small rules of the grammar of RFC 4975, section 9.
 
 type class [256]bool
@@ -94,4 +92,13 @@ func isText(s string) bool {
 	return true
 }
 
-func trimBlanks(s string) string { return strings.Trim(s, " \t") }
+// trimBlanks is strings.Trim of blanks, which costs a tenth of reading a head.
+func trimBlanks(s string) string {
+	for len(s) > 0 && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for len(s) > 0 && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
+}

@@ -39,11 +39,17 @@ func appendID(dst []byte, n int) []byte {
 
 // NewID returns a random identifier of 20 letters and digits, 119 bits: for
 // session IDs (RFC 4975, section 14.1 asks for 80), Message-IDs and tokens.
-func NewID() string { return string(appendID(nil, 20)) }
+func NewID() string {
+	var id [20]byte
+	return string(appendID(id[:0], len(id)))
+}
 
 // NewTransactionID returns a random transaction ID of 16 letters and digits,
 // 95 bits (RFC 4975, section 7.1 asks for 64).
-func NewTransactionID() string { return string(appendID(nil, 16)) }
+func NewTransactionID() string {
+	var id [16]byte
+	return string(appendID(id[:0], len(id)))
+}
 
 // BodyHolds reports whether a body holds what a receiver could take for the
 // end-line of that transaction: then another ID must be chosen. The flag is
