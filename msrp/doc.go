@@ -40,6 +40,11 @@
 // same way. What a peer sends can end its message, or its connection, but not
 // the program, and memory stays bounded whatever it claims.
 //
+// A session does not outlive its connection. Signalling agrees on a new one, made
+// with the old one as Resumes, and what was not confirmed is sent in it once
+// more: [Outgoing.Again] gives it back under its Message-ID, and the peer, which
+// resumes as well, does not receive twice what it has (RFC 4975, section 5.4).
+//
 // # Below
 //
 // [Reader] and [Unit] are the protocol on the wire, for those who inspect or

@@ -208,7 +208,44 @@ func Example_relay() {
 	// Output: <nil>
 }
 
+// After a lost connection, send in a new session what the peer did not confirm.
+func ExampleOutgoing_Again() {
+	ctx := context.Background()
+	peer, session := connected()
+	out, err := peer.Send(ctx, msrp.Text("Is anybody there?"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	session.Close() // stands for a connection that broke off
+	if out.Delivered(ctx) == nil {
+		log.Fatal("delivered to nobody")
+	}
+
+	// Signalling has agreed on new URIs, and each side names what it resumes.
+	next := resume(peer, session)
+	again, err := out.Again(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	out, err = next.Send(ctx, again)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(out.Delivered(ctx))
+	// Output: <nil>
+}
+
 // What follows is the other side of the examples.
+
+// resume returns alice's side of a new session that takes the place of an old one.
+func resume(alice, bob *msrp.Session) *msrp.Session {
+	endpoint, port := listening()
+	uri := newURI(port)
+	if _, err := endpoint.NewSession(msrp.SessionOptions{URI: uri, Resumes: bob}); err != nil {
+		log.Fatal(err)
+	}
+	return connect(uri, alice)
+}
 
 // listening returns an endpoint on a port of its own.
 func listening() (*msrp.Endpoint, int) {
@@ -241,12 +278,19 @@ func bob() msrp.URI {
 
 // alice connects to a peer and says hello.
 func alice(peer msrp.URI) *msrp.Session {
+	session := connect(peer, nil)
+	session.Send(context.Background(), msrp.Text("Hello, Bob!"))
+	return session
+}
+
+// connect starts a session with a peer, which may take the place of another.
+func connect(peer msrp.URI, resumes *msrp.Session) *msrp.Session {
 	c, err := msrpnet.Dial(context.Background(), peer, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
 	endpoint := msrp.NewEndpoint(nil)
-	session, err := endpoint.NewSession(msrp.SessionOptions{URI: newURI(9)})
+	session, err := endpoint.NewSession(msrp.SessionOptions{URI: newURI(9), Resumes: resumes})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -254,7 +298,6 @@ func alice(peer msrp.URI) *msrp.Session {
 	if err != nil {
 		log.Fatal(err)
 	}
-	session.Send(context.Background(), msrp.Text("Hello, Bob!"))
 	return session
 }
 
