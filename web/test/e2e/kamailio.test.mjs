@@ -37,7 +37,7 @@ async function listening(port) {
 async function startKamailio(t) {
   const dir = await directory(t);
   const port = await freePort();
-  const config = await readFile(new URL("kamailio.cfg", import.meta.url), "utf8");
+  const config = await readFile(new URL("../../../msrp/testdata/kamailio.cfg", import.meta.url), "utf8");
   const lib = (await readdir("/usr/lib")).find((name) => existsSync(`/usr/lib/${name}/kamailio/modules`));
   await writeFile(path.join(dir, "kamailio.cfg"), config.replaceAll("@PORT@", port).replace("@MODULES@", `/usr/lib/${lib}/kamailio/modules/`));
   const args = ["-f", path.join(dir, "kamailio.cfg"), "-DD", "-E", "-w", dir, "-P", path.join(dir, "pid"), "-Y", dir];
