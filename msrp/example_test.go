@@ -247,12 +247,22 @@ func resume(alice, bob *msrp.Session) *msrp.Session {
 	return connect(uri, alice)
 }
 
+// leftOpen is what they leave open.
+var leftOpen []io.Closer
+
+func closeExamples() {
+	for _, c := range leftOpen {
+		c.Close()
+	}
+}
+
 // listening returns an endpoint on a port of its own.
 func listening() (*msrp.Endpoint, int) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
 	}
+	leftOpen = append(leftOpen, l)
 	endpoint := msrp.NewEndpoint(nil)
 	go msrpnet.Serve(l, endpoint)
 	return endpoint, l.Addr().(*net.TCPAddr).Port
@@ -294,7 +304,9 @@ func connect(peer msrp.URI, resumes *msrp.Session) *msrp.Session {
 	if err != nil {
 		log.Fatal(err)
 	}
-	err = session.Start(msrp.Remote{Path: msrp.Path{peer}, Conn: endpoint.NewConn(msrp.NewStream(c)), Active: true})
+	conn := endpoint.NewConn(msrp.NewStream(c))
+	leftOpen = append(leftOpen, conn)
+	err = session.Start(msrp.Remote{Path: msrp.Path{peer}, Conn: conn, Active: true})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -343,6 +355,7 @@ func relayOnLoopback() msrp.URI {
 	if err != nil {
 		log.Fatal(err)
 	}
+	leftOpen = append(leftOpen, l, r)
 	go func() {
 		for {
 			c, err := l.Accept()
