@@ -35,12 +35,17 @@ type Options struct {
 // Pair returns two sessions that are connected through the two ends of a
 // connection, of which alice is the active side. They end with the test.
 func Pair(t testing.TB, a, b net.Conn, alice, bob Options) (Side, Side) {
-	side := func(name string, c net.Conn, o Options) Side {
+	return PairOver(t, msrp.NewStream(a), msrp.NewStream(b), alice, bob)
+}
+
+// PairOver is [Pair] over the two ends of any transport.
+func PairOver(t testing.TB, a, b msrp.Transport, alice, bob Options) (Side, Side) {
+	side := func(name string, tr msrp.Transport, o Options) Side {
 		endpoint := msrp.NewEndpoint(nil)
 		o.Session.URI = NewURI(t, name)
 		session, err := endpoint.NewSession(o.Session)
 		require.NoError(t, err)
-		conn := endpoint.NewConn(msrp.NewStream(c))
+		conn := endpoint.NewConn(tr)
 		t.Cleanup(func() { conn.Close() })
 		return Side{session, conn}
 	}
