@@ -23,6 +23,10 @@ type assembly struct {
 	sealed bool    // the chunk that ends the message was there
 }
 
+// pieceCost is what a piece counts beside its octets: else a peer that sends
+// every octet for itself would use the memory of fifty.
+const pieceCost = 48
+
 type piece struct {
 	at   int64
 	data []byte
@@ -110,6 +114,9 @@ func (a *assembly) seal(total int64) {
 	}
 }
 
+// cost returns what is held in octets, pieces included.
+func (a *assembly) cost() int { return a.held + len(a.pieces)*pieceCost }
+
 // complete reports whether every octet has come.
 func (a *assembly) complete() bool { return a.sealed && a.read+int64(a.held) == a.total }
 
@@ -135,9 +142,9 @@ func (a *assembly) advance(n int) {
 	}
 }
 
-// drop gives up what is held and returns how many octets that was.
+// drop gives up what is held and returns what it cost.
 func (a *assembly) drop() int {
-	n := a.held
+	n := a.cost()
 	a.pieces, a.held = nil, 0
 	return n
 }

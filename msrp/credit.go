@@ -19,22 +19,28 @@ const (
 
 // owedOK is a 200 that is held back because the application does not read.
 type owedOK struct {
-	response *Unit
+	id       string // of the transaction
+	to, from URI    // of the response
 	in       *Incoming
 	end      int64 // the octets of the message up to the end of the chunk
 	cost     int   // what it counts in buffered
 	until    time.Time
 }
 
+// response makes the response only now: there may be many that wait.
+func (o *owedOK) response(code int) *Unit {
+	return &Unit{TransactionID: o.id, Code: code, To: Path{o.to}, From: Path{o.from}}
+}
+
 // hold keeps the 200 to a chunk that ends at that octet back until the
 // application has read.
 func (s *Session) hold(u *Unit, in *Incoming, end int64) {
-	cost := u.head // which the response pins
-	if u == in.first {
-		cost = 0
+	cost := u.head // which the strings of the response pin
+	if in.chunks == 1 {
+		cost = 0 // as those of the message do
 	}
 	s.buffered += cost
-	s.owed = append(s.owed, owedOK{response(u, StatusOK), in, end, cost, time.Now().Add(stallTimeout)})
+	s.owed = append(s.owed, owedOK{u.TransactionID, u.From[0], u.To[0], in, end, cost, time.Now().Add(stallTimeout)})
 	if s.owedTime == nil {
 		s.owedTime = time.AfterFunc(stallTimeout, s.stalled)
 	} else if len(s.owed) == 1 {
@@ -67,7 +73,7 @@ func (s *Session) release(in *Incoming, octets int) {
 			continue
 		}
 		s.buffered -= o.cost
-		s.conn.send(o.response)
+		s.conn.send(o.response(StatusOK))
 	}
 	clear(s.owed[len(kept):])
 	if s.owed = kept; len(kept) == 0 {
@@ -93,11 +99,12 @@ func (s *Session) stalled() {
 			s.owed = append(s.owed, o)
 			continue
 		}
+		code := StatusOK
 		if o.in.err != nil {
-			o.response.Code = StatusStopSending
+			code = StatusStopSending
 		}
 		s.buffered -= o.cost
-		s.conn.send(o.response)
+		s.conn.send(o.response(code))
 	}
 	s.release(nil, 0)
 	if len(s.owed) > 0 {

@@ -3,6 +3,7 @@ package msrp
 import (
 	"context"
 	"io"
+	"slices"
 	"sync"
 	"time"
 )
@@ -35,12 +36,13 @@ type Incoming struct {
 	From Path
 
 	session *Session
-	success bool  // a success report is owed
-	first   *Unit // the chunk that came first, whose head all strings above are part of
+	success bool // a success report is owed
+	head    int  // octets of the head of the first chunk, which all strings above are part of
 
 	// Guarded by session.mu:
 	octets   assembly
 	size     int64 // announced, or -1
+	chunks   int   // begun so far
 	finished bool  // complete
 	err      error // why it will not be
 	shown    bool  // given to Receive
@@ -56,7 +58,7 @@ type inbox struct {
 	seen     *history
 	queue    []*Incoming   // for Receive
 	arrived  chan struct{} // closed and renewed with each change of queue
-	buffered int           // octets held, heads of messages included
+	buffered int           // octets held, with heads of messages and what pieces cost
 
 	room     *sync.Cond // buffered got less, or the session ended
 	stuck    bool       // waiting for room was in vain, and nothing was read since
@@ -139,9 +141,9 @@ func (in *Incoming) Read(p []byte) (int, error) {
 	defer s.unlock()
 	for {
 		if data := in.octets.available(); len(data) > 0 {
-			n := copy(p, data)
+			n, before := copy(p, data), in.octets.cost()
 			in.octets.advance(n)
-			s.release(in, n)
+			s.release(in, before-in.octets.cost())
 			return n, nil
 		}
 		switch {
@@ -242,6 +244,7 @@ func (s *Session) begin(c *Conn, u *Unit) (*Incoming, int) {
 			s.refuse(in, &StatusError{Code: StatusStopSending, MessageID: id})
 			return nil, StatusStopSending
 		}
+		in.chunks++
 		return in, StatusOK
 	}
 	// A message may be sent once more after a failure (RFC 4975, section 5.4):
@@ -259,13 +262,17 @@ func (s *Session) begin(c *Conn, u *Unit) (*Incoming, int) {
 	}
 	in := &Incoming{
 		ID: id, ContentType: u.ContentType(), Header: u.Header, From: u.From,
-		session: s, success: u.SuccessReport(), first: u, pins: 1, size: -1,
+		session: s, success: u.SuccessReport(), head: u.head, chunks: 1, pins: 1, size: -1,
 	}
 	if !r.IsZero() {
 		in.size = r.Total
 	}
+	if s.buffered > s.opts.MaxBuffered {
+		// It may wait long, without the rest of its unit, which is larger.
+		in.Header, in.From = slices.Clone(u.Header), slices.Clone(u.From)
+	}
 	s.partial[id] = in
-	s.buffered += u.head
+	s.buffered += in.head
 	return in, StatusOK
 }
 
@@ -279,9 +286,9 @@ func (s *Session) take(c *Conn, in *Incoming, at int64, piece []byte) bool {
 	if in.err != nil {
 		return false
 	}
-	before := in.octets.held
+	before := in.octets.cost()
 	ok := in.octets.add(at, piece)
-	s.buffered += in.octets.held - before
+	s.buffered += in.octets.cost() - before
 	if !ok {
 		s.refuse(in, &StatusError{Code: StatusStopSending, MessageID: in.ID})
 		return false
@@ -317,9 +324,9 @@ func (s *Session) finish(c *Conn, u *Unit, in *Incoming, from, to int64) {
 		return
 	}
 	if u.Flag == FlagComplete {
-		before := in.octets.held
+		before := in.octets.cost()
 		in.octets.seal(to)
-		s.buffered -= before - in.octets.held
+		s.buffered -= before - in.octets.cost()
 	}
 	whole := in.octets.complete()
 	if whole {
@@ -427,7 +434,7 @@ func (s *Session) forget(in *Incoming) {
 // nor queue holds it.
 func (s *Session) unpin(in *Incoming) {
 	if in.pins--; in.pins == 0 {
-		s.release(in, in.first.head)
+		s.release(in, in.head)
 	}
 }
 

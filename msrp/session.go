@@ -42,7 +42,8 @@ type SessionOptions struct {
 	// MaxBuffered is how many octets are held that the application has not
 	// read. Beyond it the 200s for what is not read are held back, which stops
 	// the sender when its window is used up; after 10 seconds of that a message
-	// that is not complete is refused with 413. Default 256 KiB.
+	// that is not complete is refused with 413. In memory short messages take up
+	// to five times their octets. Default 256 KiB.
 	MaxBuffered int
 	// StreamAfter is how many octets of a message are collected before
 	// [Session.Receive] returns it. Shorter messages are returned once they are

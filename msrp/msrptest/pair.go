@@ -1,6 +1,7 @@
 // Package msrptest holds what tests of MSRP programs need: a pair of sessions
-// in memory, and a suite that two sessions pass whatever lies between them.
-// It is for tests only.
+// in memory, a suite that two sessions pass whatever lies between them,
+// conversations with other software that are recorded once and played back, and
+// a look for goroutines that are left behind. It is for tests only.
 package msrptest
 
 import (
