@@ -49,6 +49,9 @@ type Place struct {
 	ChunkSize int
 	// Fingerprint is that of the certificate peers meet at Path, or "".
 	Fingerprint string
+	// Verify says whether a connection that was opened to Path is the peer's, see
+	// Verify of [msrp.Remote]. nil takes all.
+	Verify func(conn *msrp.Conn, peer sdp.Stream) error
 	// Direct is set where Path is a relay's that stands in for this side.
 	Direct bool
 }
@@ -123,8 +126,8 @@ func New(opts Options) *Call {
 
 // Session returns the session there is, nil before Offer or Answer. An exchange
 // can replace it: the old one then ends with [msrp.ErrSessionClosed], and what
-// was not delivered is to be sent once more in the new one, with the same
-// Message-ID (RFC 4975, section 5.4).
+// was not delivered is to be sent once more in the new one, see
+// [msrp.Outgoing.Again]. It takes nothing that the old one has taken.
 func (c *Call) Session() *msrp.Session {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -202,6 +202,34 @@ func TestFingerprints(t *testing.T) {
 	}
 }
 
+// RFC 4975, section 14.4: also who is connected to can look who it is.
+func TestVerify(t *testing.T) {
+	for name, refusal := range map[string]error{"the peer": nil, "someone else": errors.New("someone else")} {
+		t.Run(name, func(t *testing.T) {
+			alice, bob := newUser(t, sdp.ActPass, false), newUser(t, sdp.Passive, false)
+			from := alice.call()
+			var asked sdp.Stream
+			bob.adjust = func(p *call.Place) {
+				p.Verify = func(_ *msrp.Conn, peer sdp.Stream) error { asked = peer; return refusal }
+			}
+			to := bob.call()
+			offer, err := from.Offer(t.Context())
+			require.NoError(t, err)
+			answer, err := to.Answer(t.Context(), offer)
+			require.NoError(t, err)
+			require.NoError(t, from.Accept(t.Context(), answer))
+			if refusal == nil {
+				talk(t, from.Session(), to.Session())
+				assert.Equal(t, msrp.Path{from.Session().URI()}, asked.Path)
+				return
+			}
+			<-to.Session().Done()
+			assert.ErrorIs(t, to.Session().Err(), refusal)
+			<-from.Session().Done()
+		})
+	}
+}
+
 // The answer follows the offer, whatever this side would have offered.
 func TestAnswerFollowsTheOffer(t *testing.T) {
 	alice, bob := newUser(t, sdp.Passive, true), newUser(t, sdp.Active, false)

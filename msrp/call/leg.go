@@ -30,13 +30,19 @@ func (c *Call) take(ctx context.Context, secure bool) (*leg, error) {
 // enter makes a session at a place. If the session there is has the same URI, it
 // ends.
 func (c *Call) enter(place *Place) (*leg, error) {
-	if c.leg != nil && c.leg.place.URI.Equal(place.URI) {
-		c.leg.drop()
-		c.leg = nil
-	}
 	next := &leg{place: place}
 	opts := c.opts.Session
 	opts.URI = place.URI
+	if c.leg != nil {
+		opts.Resumes = c.leg.session
+		if c.leg.place.URI.Equal(place.URI) {
+			c.leg.drop()
+			c.leg = nil
+		}
+	}
+	if opts.StreamAfter == 0 && c.opts.File != nil {
+		opts.StreamAfter = 1 // of a file every octet counts that the sender thinks is here
+	}
 	if changed := opts.StateChanged; changed != nil {
 		opts.StateChanged = func(state msrp.State, err error) {
 			if !next.replaced.Load() {
@@ -77,6 +83,9 @@ func (l *leg) remote(agreed sdp.Agreement) msrp.Remote {
 		MaxSize:     agreed.Peer.MaxSize,
 		RecvOnly:    !agreed.Direction.Sends(),
 		ChunkSize:   l.place.ChunkSize,
+	}
+	if verify := l.place.Verify; verify != nil {
+		r.Verify = func(conn *msrp.Conn) error { return verify(conn, agreed.Peer) }
 	}
 	if l.place.Direct {
 		r.Fingerprints = agreed.Peer.Fingerprints

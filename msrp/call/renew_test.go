@@ -145,6 +145,9 @@ func TestRenew(t *testing.T) {
 				from, to = to, from
 			}
 			alice, bob := from.Session(), to.Session()
+			before, err := alice.Send(t.Context(), msrp.Text("before"))
+			require.NoError(t, err)
+			assert.Equal(t, "before", msrptest.Read(t, t.Context(), bob))
 
 			offer, err := from.Renew(t.Context())
 			assert.NotEqual(t, attribute(last[swap], "path"), attribute(offer, "path"))
@@ -159,6 +162,14 @@ func TestRenew(t *testing.T) {
 			}
 			talk(t, from.Session(), to.Session())
 			assert.NotContains(t, told.get(), msrp.StateClosed) // one conversation
+
+			// RFC 4975, section 5.4: what was taken before is not taken again.
+			ctx, cancel := context.WithTimeout(t.Context(), guard)
+			defer cancel()
+			out, err := from.Session().Send(ctx, &msrp.Message{ID: before.ID(), ContentType: "text/plain", Body: strings.NewReader("before"), SuccessReport: true})
+			require.NoError(t, err)
+			require.NoError(t, out.Delivered(ctx))
+			talk(t, from.Session(), to.Session())
 
 			again, err := from.Offer(t.Context())
 			assert.Equal(t, offer, again)
