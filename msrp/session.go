@@ -378,7 +378,8 @@ func (s *Session) verify(c *Conn) error {
 // Close ends the session on this side. MSRP does not tell the peer, signalling
 // does; its later requests are answered with 481. What was not delivered fails
 // with [ErrSessionClosed], of which the peer is told as by [Outgoing.Abort], and
-// messages that have arrived can still be received. The connection stays. Close is idempotent.
+// messages that have arrived can still be received. The connection stays. Close
+// is idempotent.
 func (s *Session) Close() error {
 	s.end(ErrSessionClosed)
 	return nil
