@@ -125,9 +125,10 @@ func New(opts Options) *Call {
 }
 
 // Session returns the session there is, nil before Offer or Answer. An exchange
-// can replace it: the old one then ends with [msrp.ErrSessionClosed], and what
-// was not delivered is to be sent once more in the new one, see
-// [msrp.Outgoing.Again]. It takes nothing that the old one has taken.
+// can replace it: once the new one is connected the old one ends, if it still
+// lives. What it has received can be read afterwards, and what was not delivered
+// is to be sent once more in the new one, see [msrp.Outgoing.Again], which takes
+// nothing that the old one has taken.
 func (c *Call) Session() *msrp.Session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -181,7 +182,7 @@ func (c *Call) Offer(ctx context.Context) (string, error) { return c.offer(ctx, 
 
 // Renew is Offer with a new place in any case: before the relay's token for the
 // old one expires, or to use another connection. The old session goes on until
-// the answer is there.
+// the new one is connected.
 func (c *Call) Renew(ctx context.Context) (string, error) { return c.offer(ctx, true) }
 
 func (c *Call) offer(ctx context.Context, move bool) (string, error) {
@@ -274,7 +275,7 @@ func (c *Call) Accept(ctx context.Context, answer string) error {
 	leg := waiting.leg
 	switch {
 	case !leg.started:
-		err = leg.start(ctx, agreed)
+		err = c.start(ctx, leg, agreed)
 	case agreed.Peer.Path.Equal(c.agreed.Peer.Path):
 		if err = leg.session.Err(); err == nil {
 			leg.session.Update(leg.remote(agreed))
@@ -326,7 +327,7 @@ func (c *Call) Rollback() error {
 // the call is over.
 //
 // Later offers start a new session where the peer has a new path, or the session
-// has failed; the old one ends then. An offer with port 0, and one that comes
+// has failed. An offer with port 0, and one that comes
 // after Close, end the call: the answer says the same and there is no error.
 // Where a later offer cannot be accepted, things stay as they were, with one
 // exception: if it makes another file of a transfer that is known, that is given
@@ -356,7 +357,7 @@ func (c *Call) Answer(ctx context.Context, offer string) (string, error) {
 		err = c.leg.start(ctx, agreed)
 	}
 	if err != nil {
-		c.leg.session.Close()
+		c.leg.close()
 		return "", err
 	}
 	c.line = slices.IndexFunc(answer.Media, func(m sdp.Media) bool { return m.Port != 0 })
@@ -430,7 +431,7 @@ func (c *Call) answerAgain(ctx context.Context, d *sdp.Description) (string, err
 			agreed.Active = c.agreed.Active
 			leg.session.Update(leg.remote(agreed))
 		} else {
-			err = leg.start(ctx, agreed)
+			err = c.start(ctx, leg, agreed)
 		}
 	}
 	if err != nil {
@@ -498,15 +499,31 @@ func (c *Call) Close() error {
 		c.waiting.leg.drop()
 	}
 	if c.leg != nil {
-		c.leg.session.Close()
+		c.leg.close()
 	}
 	return nil
+}
+
+// start starts a leg that is to replace the one there is, if that is another;
+// c.mu is held.
+func (c *Call) start(ctx context.Context, leg *leg, agreed sdp.Agreement) error {
+	old := c.leg
+	if old == nil || old == leg {
+		return leg.start(ctx, agreed)
+	}
+	// The peer may end the old one as soon as it hears of the new one.
+	was := old.replaced.Swap(true)
+	err := leg.start(ctx, agreed)
+	if err != nil {
+		old.replaced.Store(was)
+	}
+	return err
 }
 
 // settled takes the outcome of an exchange; c.mu is held.
 func (c *Call) settled(own *sdp.Description, agreed sdp.Agreement, leg *leg) {
 	if c.leg != nil && c.leg != leg {
-		c.leg.drop()
+		leg.replace(c.leg)
 	}
 	c.leg, c.own, c.agreed, c.ended = leg, own, agreed, false
 	c.file = agreed.Peer.File
@@ -525,6 +542,6 @@ func (c *Call) settled(own *sdp.Description, agreed sdp.Agreement, leg *leg) {
 func (c *Call) end(own *sdp.Description) {
 	c.own, c.ended, c.waiting = own, true, nil
 	if c.leg != nil {
-		c.leg.session.Close()
+		c.leg.close()
 	}
 }

@@ -16,6 +16,7 @@ type leg struct {
 	session  *msrp.Session
 	started  bool
 	replaced atomic.Bool // nobody is told of its state
+	previous atomic.Pointer[leg]
 }
 
 // take takes a place and makes a session there; c.mu is held.
@@ -43,11 +44,13 @@ func (c *Call) enter(place *Place) (*leg, error) {
 	if opts.StreamAfter == 0 && c.opts.File != nil {
 		opts.StreamAfter = 1 // of a file every octet counts that the sender thinks is here
 	}
-	if changed := opts.StateChanged; changed != nil {
-		opts.StateChanged = func(state msrp.State, err error) {
-			if !next.replaced.Load() {
-				changed(state, err)
-			}
+	changed := opts.StateChanged
+	opts.StateChanged = func(state msrp.State, err error) {
+		if state >= msrp.StateConnected {
+			next.takeOver()
+		}
+		if changed != nil && !next.replaced.Load() {
+			changed(state, err)
 		}
 	}
 	var err error
@@ -114,8 +117,29 @@ func (l *leg) start(ctx context.Context, agreed sdp.Agreement) error {
 	return err
 }
 
-// drop ends the session in silence.
+// replace lets l take the place of old, which goes on until l is connected: the
+// peer may not know yet, and would hear 481 of what it sends.
+func (l *leg) replace(old *leg) {
+	l.previous.Store(old)
+	if l.session.State() >= msrp.StateConnected {
+		l.takeOver()
+	}
+}
+
+// takeOver ends what l has replaced.
+func (l *leg) takeOver() {
+	if old := l.previous.Swap(nil); old != nil {
+		old.close()
+	}
+}
+
+func (l *leg) close() {
+	l.session.Close()
+	l.takeOver()
+}
+
+// drop closes l in silence.
 func (l *leg) drop() {
 	l.replaced.Store(true)
-	l.session.Close()
+	l.close()
 }
