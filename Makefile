@@ -42,10 +42,11 @@ vet:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
 	go vet ./...
 	GOOS=js GOARCH=wasm go vet ./wasm ./msrp/...
-	GOOS=js GOARCH=wasm go vet -tags hostcrypto ./wasm
+	GOOS=js GOARCH=wasm go vet -tags hostcrypto ./wasm ./msrp/file
 
 test-go:
 	go test -race ./...
+	go test -tags hostcrypto ./msrp/file
 
 test-wasm:
 	GOOS=js GOARCH=wasm go test -exec="$(in_node)" ./msrp/... ./wasm
@@ -69,7 +70,7 @@ bench: web/node_modules
 
 # The long proofs, of which make test runs a small part.
 soak:
-	SOAK=1 go test -run='Memory' -v -timeout 30m ./msrp
+	SOAK=1 go test -run='Memory|Cuts|Many' -v -timeout 30m ./msrp/...
 
 # Every fuzz target for a while; what is found stays as a test.
 fuzztime := 10m

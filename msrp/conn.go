@@ -183,6 +183,17 @@ func (c *Conn) send(u *Unit) {
 	c.kick()
 }
 
+// sendOctets is send for a unit in wire form.
+func (c *Conn) sendOctets(unit []byte) {
+	c.mu.Lock()
+	if c.err == nil {
+		c.control.octets = append(c.control.octets, unit...)
+		c.control.ends = append(c.control.ends, len(c.control.octets))
+	}
+	c.mu.Unlock()
+	c.kick()
+}
+
 // request queues a request and calls done with its response.
 func (c *Conn) request(u *Unit, done answer) {
 	c.mu.Lock()

@@ -15,7 +15,8 @@
 // A [Session] is one conversation. It is made with a URI of its own, which is
 // told to the peer in SDP, and started with what the peer's SDP said, the
 // [Remote]. Package call does the exchange of offer and answer and starts the
-// session; package sdp holds only the SDP.
+// session; package sdp holds only the SDP. Package file transfers a file that the
+// SDP describes.
 //
 // [Session.Send] starts to send a [Message] and returns an [Outgoing], which
 // tells how far it has come: [Outgoing.Sent] waits until the next hop has it,

@@ -23,6 +23,9 @@ var (
 	// ErrUnsupportedType is the refusal to send a type that the peer's
 	// accept-types do not list (RFC 4975, section 8.6).
 	ErrUnsupportedType = errors.New("msrp: the peer does not accept this content type")
+	// ErrRecvOnly is the refusal to send where the direction that was agreed on
+	// lets only the peer send (RFC 4975, section 8.9).
+	ErrRecvOnly = errors.New("msrp: this side of the session only receives")
 	// ErrMessageTooLarge is the refusal to send more than the peer's max-size
 	// (RFC 4975, section 8.6).
 	ErrMessageTooLarge = errors.New("msrp: the message is larger than the peer accepts")

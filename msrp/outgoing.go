@@ -141,6 +141,9 @@ func (s *Session) Send(ctx context.Context, m *Message) (*Outgoing, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
+	if m.Body != nil && s.remote.RecvOnly {
+		return nil, ErrRecvOnly
+	}
 	if m.Body != nil && len(s.remote.Path) > 0 && !accepts(s.remote.AcceptTypes, m.ContentType) {
 		return nil, ErrUnsupportedType
 	}
@@ -297,6 +300,29 @@ func (o *Outgoing) closeSent() {
 		o.unwatch()
 	}
 	close(o.sent)
+}
+
+// abandon ends what the peer has begun to receive, before the session ends: an
+// end with # is owed for each such message, and nothing else will be sent.
+func (s *Session) abandon() {
+	var owed []*Outgoing
+	for i := range s.messages.lanes {
+		for o := s.messages.lanes[i].first; o != nil; o = o.after {
+			if o.aborting {
+				owed = append(owed, o)
+			}
+		}
+	}
+	for _, o := range s.outbox.sent {
+		if o.offset > 0 && !o.ended {
+			o.aborting = true
+			owed = append(owed, o)
+		}
+	}
+	for _, o := range owed {
+		chunk, _ := o.appendChunk(nil, 0, false)
+		s.conn.sendOctets(chunk)
+	}
 }
 
 // drop gives up the body.

@@ -88,6 +88,10 @@ type Remote struct {
 	AcceptTypes []string
 	// MaxSize is the largest message the peer takes. Default: no limit.
 	MaxSize int64
+	// RecvOnly is set where the direction that was agreed on keeps this side
+	// from sending messages; reports, and what has no body, go on (RFC 4975,
+	// section 8.9).
+	RecvOnly bool
 	// ChunkSize is the most octets of body in one SEND. Default 8 KiB, which
 	// every known peer and relay takes.
 	ChunkSize int
@@ -236,6 +240,15 @@ func (s *Session) Start(r Remote) error {
 	return nil
 }
 
+// Update takes the AcceptTypes, MaxSize and RecvOnly of r, the outcome of a
+// renewed exchange in which both paths stay as they are (RFC 4975, section
+// 8.4). They hold for what is sent from now on.
+func (s *Session) Update(r Remote) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.remote.AcceptTypes, s.remote.MaxSize, s.remote.RecvOnly = r.AcceptTypes, r.MaxSize, r.RecvOnly
+}
+
 // bodiless returns a SEND without a body, as it starts a session and keeps one
 // alive (RFC 4975, sections 5.4 and 7.1).
 func (s *Session) bodiless() *Unit {
@@ -365,8 +378,9 @@ func (s *Session) verify(c *Conn) error {
 
 // Close ends the session on this side. MSRP does not tell the peer, signalling
 // does; its later requests are answered with 481. What was not delivered fails
-// with [ErrSessionClosed], and messages that have arrived can still be
-// received. The connection stays. Close is idempotent.
+// with [ErrSessionClosed], of which the peer is told as by [Outgoing.Abort], and
+// messages that have arrived can still be received. The connection stays. Close
+// is idempotent.
 func (s *Session) Close() error {
 	s.end(ErrSessionClosed)
 	return nil
@@ -378,6 +392,9 @@ func (s *Session) end(err error) {
 	if s.err != nil {
 		s.mu.Unlock()
 		return
+	}
+	if err == ErrSessionClosed && s.open {
+		s.abandon()
 	}
 	s.err = err
 	s.setState(StateClosed)

@@ -202,6 +202,34 @@ func TestFingerprints(t *testing.T) {
 	}
 }
 
+// RFC 4975, section 14.4: also who is connected to can look who it is.
+func TestVerify(t *testing.T) {
+	for name, refusal := range map[string]error{"the peer": nil, "someone else": errors.New("someone else")} {
+		t.Run(name, func(t *testing.T) {
+			alice, bob := newUser(t, sdp.ActPass, false), newUser(t, sdp.Passive, false)
+			from := alice.call()
+			var asked sdp.Stream
+			bob.adjust = func(p *call.Place) {
+				p.Verify = func(_ *msrp.Conn, peer sdp.Stream) error { asked = peer; return refusal }
+			}
+			to := bob.call()
+			offer, err := from.Offer(t.Context())
+			require.NoError(t, err)
+			answer, err := to.Answer(t.Context(), offer)
+			require.NoError(t, err)
+			require.NoError(t, from.Accept(t.Context(), answer))
+			if refusal == nil {
+				talk(t, from.Session(), to.Session())
+				assert.Equal(t, msrp.Path{from.Session().URI()}, asked.Path)
+				return
+			}
+			<-to.Session().Done()
+			assert.ErrorIs(t, to.Session().Err(), refusal)
+			<-from.Session().Done()
+		})
+	}
+}
+
 // The answer follows the offer, whatever this side would have offered.
 func TestAnswerFollowsTheOffer(t *testing.T) {
 	alice, bob := newUser(t, sdp.Passive, true), newUser(t, sdp.Active, false)
@@ -344,7 +372,7 @@ func TestRefusedAnswers(t *testing.T) {
 	}
 }
 
-// Each call is for one exchange, in its order.
+// An exchange goes in its order, and one after the other.
 func TestOrderOfTheExchange(t *testing.T) {
 	alice, bob := newUser(t, sdp.ActPass, false), newUser(t, sdp.ActPass, false)
 	from, to := alice.call(), bob.call()
@@ -355,13 +383,11 @@ func TestOrderOfTheExchange(t *testing.T) {
 	offer, err := from.Offer(t.Context())
 	require.NoError(t, err)
 	_, err = from.Offer(t.Context())
-	assert.ErrorContains(t, err, "made already")
+	assert.ErrorContains(t, err, "waits for its answer")
 	_, err = from.Answer(t.Context(), offer)
-	assert.ErrorContains(t, err, "made already")
+	assert.ErrorContains(t, err, "waits for its answer")
 	answer, err := to.Answer(t.Context(), offer)
 	require.NoError(t, err)
-	_, err = to.Answer(t.Context(), offer)
-	assert.ErrorContains(t, err, "made already")
 	assert.ErrorContains(t, to.Accept(t.Context(), answered), "an answer without an offer")
 	require.NoError(t, from.Accept(t.Context(), answer))
 	assert.ErrorContains(t, from.Accept(t.Context(), answer), "an answer without an offer")

@@ -174,6 +174,8 @@ func TestVersions(t *testing.T) {
 		// RFC 5547, section 8.4: the same transfer is given up.
 		id, _ := one.Media[1].Get("file-transfer-id")
 		assert.Equal(t, minutes().ID, id)
+		_, sends := one.Media[1].Get("sendonly")
+		assert.True(t, sends)
 		_, err := one.Stream(1)
 		assert.ErrorIs(t, err, ErrRefused)
 		// RFC 3264, section 8.1: its line can be used again.

@@ -246,14 +246,25 @@ func network(host string) string {
 // sent before in the same session: with the o= line of previous, as it is if
 // nothing else changed, else with the next version (RFC 3264, section 8; RFC
 // 4975, section 8.4). Streams that d no longer has keep their m= lines, with
-// port 0.
+// port 0, and that of a file says which and in which direction (RFC 5547, section
+// 8.4).
 func (d *Description) After(previous *Description) *Description {
 	next := *d
 	next.Origin = previous.Origin
 	if n := len(d.Media); n < len(previous.Media) {
 		next.Media = slices.Clone(d.Media)
 		for i := range previous.Media[n:] {
-			next.Media = append(next.Media, previous.Media[n+i].Refused())
+			m := &previous.Media[n+i]
+			over := m.Refused()
+			if len(over.Attributes) > 0 {
+				// Offered as what it was (RFC 5547, section 8.4).
+				for _, d := range [...]Direction{SendOnly, RecvOnly} {
+					if _, ok := m.Get(string(d)); ok {
+						over.Attributes = append(over.Attributes, Attribute{string(d), ""})
+					}
+				}
+			}
+			next.Media = append(next.Media, over)
 		}
 	}
 	if next.String() != previous.String() {
