@@ -1,3 +1,5 @@
+//go:build !js // where all run in one thread the order of goroutines is what would be measured
+
 package msrp_test
 
 import (
@@ -63,6 +65,9 @@ func race(t *testing.T, ctx context.Context, sessions, inFlight, rounds int) []i
 		received = make([]int, sessions) // when it was over
 		counts   = make([]atomic.Int64, sessions)
 		wg       sync.WaitGroup
+
+		greeted sync.WaitGroup // the race begins when every session has sent something
+		begin   = make(chan struct{})
 	)
 	end := sync.OnceFunc(func() {
 		for i := range counts {
@@ -81,8 +86,19 @@ func race(t *testing.T, ctx context.Context, sessions, inFlight, rounds int) []i
 		require.NoError(t, pairs[i].bob.Start(msrp.Remote{Path: msrp.Path{pairs[i].alice.URI()}}))
 		require.NoError(t, pairs[i].alice.Start(msrp.Remote{Path: msrp.Path{pairs[i].bob.URI()}, Conn: ours, Active: true}))
 	}
+	greeted.Add(sessions)
+	go func() {
+		greeted.Wait()
+		close(begin)
+	}()
 	for i, p := range pairs {
 		wg.Go(func() { // Alice
+			out, err := p.alice.Send(ctx, msrp.Text("hello"))
+			if assert.NoError(t, err) {
+				assert.NoError(t, out.Sent(ctx))
+			}
+			greeted.Done()
+			<-begin
 			slots := make(chan struct{}, inFlight)
 			for n := 0; ; n++ {
 				select {
@@ -105,6 +121,7 @@ func race(t *testing.T, ctx context.Context, sessions, inFlight, rounds int) []i
 			}
 		})
 		wg.Go(func() { // Bob
+			assert.Equal(t, "hello", msrptest.Read(t, ctx, p.bob))
 			for n := 0; ; n++ {
 				in, err := p.bob.Receive(ctx)
 				if !assert.NoError(t, err) {
