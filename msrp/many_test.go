@@ -1,4 +1,6 @@
-//go:build !js // where all run in one thread the order of goroutines is what would be measured
+//go:build !js
+
+// Not where all run in one thread: the order of goroutines would be measured.
 
 package msrp_test
 
