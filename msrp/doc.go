@@ -46,6 +46,14 @@
 // more: [Outgoing.Again] gives it back under its Message-ID, and the peer, which
 // resumes as well, does not receive twice what it has (RFC 4975, section 5.4).
 //
+// # Where it differs on purpose
+//
+// What is written keeps to the letter of the RFCs. What arrives may deviate
+// where peers are known to: blanks after a header's colon may be none or
+// several, other header fields than the two paths may stand in any order, a
+// Message-ID may have up to 128 visible characters, and an empty body may lack
+// the CRLF behind it.
+//
 // # Below
 //
 // [Reader] and [Unit] are the protocol on the wire, for those who inspect or
