@@ -43,7 +43,9 @@ type Message struct {
 	DeliveryTimeout time.Duration
 	// FailureReport says which failures are wanted. Default: all.
 	FailureReport FailureReport
-	// Header holds further fields, such as Content-Disposition.
+	// Header holds further fields, such as Content-Disposition; those that
+	// describe the body only where there is one. What the other fields of this
+	// struct say is not repeated here.
 	Header Header
 	// Changed is called after each change of the message's progress, in order.
 	// It must return quickly.
@@ -181,6 +183,19 @@ func (m *Message) check() error {
 		return errors.New("msrp: a message with a ContentType needs a body")
 	case !isText(m.ContentType):
 		return errors.New("msrp: control character in the ContentType")
+	}
+	seen := toPathBit | fromPathBit | messageIDBit | byteRangeBit | successBit | failureBit | contentTypeBit
+	for _, f := range m.Header {
+		name, bit := knownField(f.Name)
+		switch {
+		case seen&bit != 0:
+			return errors.New("msrp: the header field " + name + " is set already")
+		case strings.EqualFold(name, "Content-Transfer-Encoding"):
+			return errors.New("msrp: bodies are never encoded (RFC 4975, section 7.1.1)")
+		case m.Body == nil && isMIMEField(name):
+			return errors.New("msrp: " + name + " without a body")
+		}
+		seen |= bit
 	}
 	return m.Header.check()
 }

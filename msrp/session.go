@@ -189,6 +189,9 @@ func (s *Session) Start(r Remote) error {
 	if len(r.Path) == 0 {
 		return errors.New("msrp: the session's peer has no path")
 	}
+	if uri := r.Path.withoutPort(); !uri.IsZero() {
+		return errors.New("msrp: no port in " + uri.String() + " of the peer's path")
+	}
 	if r.Active && r.Conn == nil {
 		return errors.New("msrp: the active side needs a connection")
 	}

@@ -240,16 +240,21 @@ func (h *headParser) finish(offset int, hasBody bool) {
 		if h.seen&messageIDBit == 0 || h.seen&statusBit == 0 {
 			h.fail(offset, "a Message-ID and a Status", "")
 		}
-	case MethodAuth:
-		return // its To-Path may leave the port out (RFC 4976, section 8)
 	}
-	for _, path := range [...]Path{u.To, u.From} {
-		for _, uri := range path {
-			if uri.Port() == 0 {
-				h.fail(offset, "a port in every URI", uri.String())
-			}
+	if uri := u.withoutPort(); !uri.IsZero() {
+		h.fail(offset, "a port in every URI", uri.String())
+	}
+}
+
+// withoutPort returns a URI of a request that lacks its port, or the zero URI.
+// Only the To-Path of AUTH may leave it out (RFC 4976, section 8).
+func (u *Unit) withoutPort() URI {
+	if u.Method != MethodAuth {
+		if uri := u.To.withoutPort(); !uri.IsZero() {
+			return uri
 		}
 	}
+	return u.From.withoutPort()
 }
 
 // appendHead writes the start line, both paths and the fields, those that
@@ -281,7 +286,7 @@ func (u *Unit) appendHead(dst []byte) []byte {
 			class := 0
 			if isMIMEField(f.Name) {
 				class = 1
-				if f.Name == "Content-Type" {
+				if strings.EqualFold(f.Name, "Content-Type") {
 					class = 2
 				}
 			}
@@ -325,8 +330,8 @@ func (u *Unit) Append(dst, body []byte) []byte {
 		dst = append(dst, "\r\n"...)
 	}
 	flag := u.Flag
-	if flag == 0 {
-		flag = FlagComplete
+	if flag == 0 || u.Method != MethodSend {
+		flag = FlagComplete // nothing but SEND comes in chunks
 	}
 	return appendEndLine(dst, u.TransactionID, flag)
 }
@@ -343,6 +348,8 @@ func (u *Unit) Check() error {
 		return &SyntaxError{Expected: "a status code and a comment of one line", Got: u.Comment}
 	case len(u.To) == 0 || len(u.From) == 0:
 		return &SyntaxError{Expected: "a To-Path and a From-Path"}
+	case u.Method != "" && !u.withoutPort().IsZero():
+		return &SyntaxError{Expected: "a port in every URI", Got: u.withoutPort().String()}
 	}
 	return u.Header.check()
 }

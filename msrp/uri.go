@@ -367,6 +367,16 @@ func (p Path) Last() URI {
 	return p[len(p)-1]
 }
 
+// withoutPort returns the first URI that lacks its port, or the zero URI.
+func (p Path) withoutPort() URI {
+	for _, u := range p {
+		if u.port == 0 {
+			return u
+		}
+	}
+	return URI{}
+}
+
 // Reverse returns a copy in the opposite order, as an SDP path lists a
 // Use-Path (RFC 4976, section 5.1).
 func (p Path) Reverse() Path {
