@@ -130,60 +130,63 @@ func FuzzURI(f *testing.F) {
 	})
 }
 
-// An assembly against the simplest thing that could do it: an array.
+// An assembly against the simplest thing that could do it, see checkAssembly.
 func FuzzAssembly(f *testing.F) {
 	f.Add([]byte{0, 10, 20, 40, 30, 10, 255, 50, 254, 3})
 	f.Add([]byte{200, 1, 100, 1, 0, 1, 50, 200, 255, 201})
-	f.Fuzz(func(t *testing.T, ops []byte) {
-		var a assembly
-		var octets, known [600]byte // what is at each place, and whether it is there
-		read, total, next := 0, -1, byte(0)
-		var want, got []byte
-		for ; len(ops) >= 2; ops = ops[2:] {
-			switch at, n := int(ops[0]), int(ops[1]); at {
-			case 255: // the end
-				a.seal(int64(n))
-				if total < 0 {
-					total = max(n, read)
-				}
-			case 254: // the application reads
-				for n > 0 && len(a.available()) > 0 {
-					m := min(n, len(a.available()))
-					got = append(got, a.available()[:m]...)
-					a.advance(m)
-					n -= m
-				}
-				for read < len(got) {
-					require.NotZero(t, known[read])
-					want = append(want, octets[read])
-					read++
-				}
-			default:
-				p := make([]byte, n)
-				for i := range p {
-					next++
-					p[i] = next
-				}
-				require.True(t, a.add(int64(at), p))
-				for i, octet := range p {
-					if at+i >= read && (total < 0 || at+i < total) {
-						octets[at+i], known[at+i] = octet, 1
-					}
+	f.Fuzz(checkAssembly)
+}
+
+// checkAssembly compares an assembly with an array.
+func checkAssembly(t *testing.T, ops []byte) {
+	var a assembly
+	var octets, known [600]byte // what is at each place, and whether it is there
+	read, total, next := 0, -1, byte(0)
+	var want, got []byte
+	for ; len(ops) >= 2; ops = ops[2:] {
+		switch at, n := int(ops[0]), int(ops[1]); at {
+		case 255: // the end
+			a.seal(int64(n))
+			if total < 0 {
+				total = max(n, read)
+			}
+		case 254: // the application reads
+			for n > 0 && len(a.available()) > 0 {
+				m := min(n, len(a.available()))
+				got = append(got, a.available()[:m]...)
+				a.advance(m)
+				n -= m
+			}
+			for read < len(got) {
+				require.NotZero(t, known[read])
+				want = append(want, octets[read])
+				read++
+			}
+		default:
+			p := make([]byte, n)
+			for i := range p {
+				next++
+				p[i] = next
+			}
+			require.True(t, a.add(int64(at), p))
+			for i, octet := range p {
+				if at+i >= read && (total < 0 || at+i < total) {
+					octets[at+i], known[at+i] = octet, 1
 				}
 			}
-			if total >= 0 {
-				clear(known[total:])
-			}
-			require.Equal(t, want, got)
-			held := 0
-			for _, k := range known[read:] {
-				held += int(k)
-			}
-			require.Equal(t, held, a.held)
-			require.Equal(t, total >= 0 && read+held == total, a.complete())
-			require.True(t, slices.IsSortedFunc(a.pieces, func(x, y piece) int { return int(x.end() - y.end()) }))
 		}
-	})
+		if total >= 0 {
+			clear(known[total:])
+		}
+		require.Equal(t, want, got)
+		held := 0
+		for _, k := range known[read:] {
+			held += int(k)
+		}
+		require.Equal(t, held, a.held)
+		require.Equal(t, total >= 0 && read+held == total, a.complete())
+		require.True(t, slices.IsSortedFunc(a.pieces, func(x, y piece) int { return int(x.end() - y.end()) }))
+	}
 }
 
 // A connection that is fed anything at all ends when its peer does, whatever

@@ -6,7 +6,6 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"testing/iotest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -89,6 +88,7 @@ func (m vectorMessage) compare(t *testing.T, got readUnit) {
 
 // RFC 4975, section 7: every vector, whole and in every split.
 func TestReaderVectors(t *testing.T) {
+	proves(t, "W-21")
 	for _, v := range loadVectors(t).Vectors {
 		t.Run(v.name(), func(t *testing.T) {
 			input := v.input(t)
@@ -111,12 +111,7 @@ func TestReaderVectors(t *testing.T) {
 					want[i].compare(t, got[i])
 				}
 			}
-			check(bytes.NewReader(input))
-			check(iotest.OneByteReader(bytes.NewReader(input)))
-			check(iotest.DataErrReader(bytes.NewReader(input)))
-			for i := 1; i < len(input); i++ {
-				check(io.MultiReader(bytes.NewReader(input[:i]), bytes.NewReader(input[i:])))
-			}
+			everySplit(input, check)
 		})
 	}
 }

@@ -82,6 +82,16 @@ var outcomes = map[string]struct {
 	"V-60": {"415", nil, false},
 }
 
+// provenBy says which requirements a vector proves.
+var provenBy = map[string]string{
+	"V-01": "W-01", "V-02": "W-12 W-14 S-50", "V-03": "W-14", "V-04": "W-15", "V-06": "S-24", "V-07": "S-26 S-27", "V-08": "S-25", "V-09": "S-28", "V-10": "S-28",
+	"V-11": "W-13", "V-12": "W-19", "V-13": "W-19", "V-14": "W-19", "V-15": "W-20", "V-16": "W-13", "V-17": "W-21", "V-18": "W-11", "V-19": "W-21", "V-20": "W-22",
+	"V-21": "W-06", "V-22": "W-06", "V-23": "W-07", "V-24": "W-08 W-31", "V-26": "W-09", "V-27": "W-01 W-26", "V-28": "S-49", "V-29": "W-02 W-26", "V-30": "W-02 S-11",
+	"V-31": "W-02 W-26", "V-32": "W-02 W-26", "V-33": "W-40", "V-34": "W-27", "V-35": "W-04 W-28", "V-36": "W-29", "V-37": "W-30", "V-38": "W-26", "V-39": "W-30",
+	"V-40": "W-05", "V-41": "W-10 W-28", "V-42": "W-10 W-28", "V-43": "W-28", "V-46": "W-34", "V-47": "S-32", "V-48": "S-07", "V-49": "S-07", "V-50": "S-37 S-38",
+	"V-53": "W-26", "V-54": "W-01 W-26", "V-56": "W-41", "V-59": "W-38", "V-60": "S-31",
+}
+
 // guard is how long a test waits for something that should happen at once.
 const guard = 20 * time.Second
 
@@ -106,11 +116,13 @@ func TestSessionVectors(t *testing.T) {
 	bind := "MSRP bindb1nd SEND\r\nTo-Path: " + file.B + "\r\nFrom-Path: " + file.A +
 		"\r\nMessage-ID: bindb1nd\r\nByte-Range: 1-0/0\r\n-------bindb1nd$\r\n"
 	for _, v := range file.Vectors {
-		want, ok := outcomes[strings.TrimRight(v.ID, "abcdefghijk")]
+		id := strings.TrimRight(v.ID, "abcdefghijk")
+		want, ok := outcomes[id]
 		require.True(t, ok, v.ID)
 		for _, way := range []string{"whole", "octet by octet"} {
 			t.Run(v.name()+" "+way, func(t *testing.T) {
 				t.Parallel()
+				proves(t, strings.Fields(provenBy[id])...)
 				alice, server := tcpPair(t)
 				alice.SetDeadline(time.Now().Add(guard))
 				endpoint := NewEndpoint(nil)
