@@ -216,7 +216,7 @@ func TestBodiesOfEndLines(t *testing.T) {
 	for range 40 {
 		ids := foresee(t, r, 5)
 		body := randomBody(r, ids...)
-		s := unconnected(t, Remote{ChunkSize: 1 + r.IntN(len(body)+1)})
+		s := unconnected(t, Remote{ChunkSize: 1 + len(body)/3 + r.IntN(len(body)+1)})
 		_, err := s.Send(t.Context(), &Message{ID: "m3ss", ContentType: "a/b", Body: bytes.NewReader(body)})
 		require.NoError(t, err)
 		units, chunks := written(t, s)

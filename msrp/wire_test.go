@@ -242,12 +242,12 @@ func TestWire(t *testing.T) {
 				if strings.HasPrefix(line, "Content") {
 					input = sendTID1 + paths + anID + line + "\r\n" + aBody + endTID1
 				}
-				everySplit([]byte(input), func(r io.Reader) {
-					units, err := readStream(r)
+				for _, size := range []int{1, len(input)} {
+					units, err := readStream(&inPieces{input, size})
 					require.Equal(t, io.EOF, err)
 					require.Len(t, units, 1)
 					require.Equal(t, want, units[0].invalid, "%q", line)
-				})
+				}
 			}
 		}
 	})
