@@ -183,9 +183,9 @@ type FailureReport uint8
 
 const (
 	FailureDefault FailureReport = iota // no field written: yes
-	FailureYes
-	FailureNo      // neither responses nor reports
-	FailurePartial // failures only: no 200, no timer
+	FailureYes                          // the same, spelled out
+	FailureNo                           // neither responses nor reports
+	FailurePartial                      // failures only: no 200, no timer
 )
 
 var failureNames = [...]string{"", "yes", "no", "partial"}

@@ -140,6 +140,13 @@ func TestRoles(t *testing.T) {
 	} {
 		for _, secure := range []bool{false, true} {
 			t.Run(c.name+map[bool]string{false: ", TCP", true: ", TLS"}[secure], func(t *testing.T) {
+				t.Attr("requirement", "D-12")
+				if strings.Contains(c.name, "without a=setup") {
+					t.Attr("requirement", "D-15")
+				}
+				if strings.Contains(c.name, "holdconn") {
+					t.Attr("requirement", "D-13")
+				}
 				alice, bob := newUser(t, c.alice, secure), newUser(t, c.bob, secure)
 				from, to := alice.call(), bob.call()
 				offer, err := from.Offer(t.Context())
@@ -276,6 +283,33 @@ func TestTermsOfThePeer(t *testing.T) {
 	assert.NoError(t, err)
 }
 
+// RFC 4975, sections 8.1 and 8.3: it is the first URI of the path that is
+// connected to, whatever c= and m= lines say, and requests carry the whole path.
+func TestConnectsByThePath(t *testing.T) {
+	t.Attr("requirement", "D-04")
+	t.Attr("requirement", "D-05")
+	alice := newUser(t, sdp.Active, false)
+	relay, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer relay.Close()
+	path := "msrp://" + relay.Addr().String() + "/t0ken;tcp msrp://bob.invalid:2855/s3ss10n;carrierpigeon"
+	from := alice.call()
+	_, err = from.Offer(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, from.Accept(t.Context(), "v=0\r\no=bob 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"+
+		"m=message 1 TCP/MSRP *\r\nc=IN IP4 192.0.2.2\r\na=accept-types:*\r\na=setup:passive\r\na=path:"+path+"\r\n"))
+	conn, err := relay.Accept()
+	require.NoError(t, err)
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(guard))
+	u, err := msrp.NewReader(conn).Next()
+	require.NoError(t, err)
+	assert.Equal(t, msrp.MethodSend, u.Method)
+	assert.Equal(t, path, u.To.String())
+	assert.Equal(t, from.Session().URI().String(), u.From.String())
+	assert.EqualValues(t, 1, alice.dials.Load())
+}
+
 const (
 	head   = "v=0\r\no=alice 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
 	stream = "a=accept-types:text/plain\r\na=path:msrp://127.0.0.1:9/s3ss10n;tcp\r\n"
@@ -299,6 +333,12 @@ func TestRefusedOffers(t *testing.T) {
 		{"no common type", head + "m=message 9 TCP/MSRP *\r\n" + strings.Replace(stream, "text/plain", "image/png", 1), "no common type"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.name == "no common type" {
+				t.Attr("requirement", "D-08")
+			}
+			if c.name == "protocol and path contradict" {
+				t.Attr("requirement", "D-18")
+			}
 			bob := newUser(t, sdp.ActPass, false)
 			to := bob.call(func(o *call.Options) { o.Session.AcceptTypes = []string{"text/*"} })
 			answer, err := to.Answer(t.Context(), c.offer)

@@ -103,3 +103,48 @@ func TestReserve(t *testing.T) {
 		place(true, 5) // less than half an hour is left of the reserved one
 	})
 }
+
+// RFC 4976, section 5.1: behind a relay SDP tells the way in to the own URI, and
+// requests go the way out.
+func TestPathBehindARelay(t *testing.T) {
+	t.Attr("requirement", "D-03")
+	synctest.Test(t, func(t *testing.T) {
+		r, err := relay.New(relay.Config{
+			Host: "relay.example.com", Port: 2855, Users: users{}, DefaultExpires: time.Hour,
+			Dial: func(context.Context, relay.Hop) (msrp.Transport, error) { return nil, relay.ErrRefused },
+		})
+		require.NoError(t, err)
+		defer r.Close()
+		ours, theirs := net.Pipe()
+		go r.Serve(msrp.NewStream(theirs), relay.LinkInfo{WebSocket: true, Secure: true})
+		endpoint := msrp.NewEndpoint(nil)
+		conn := endpoint.NewConn(msrp.NewStream(ours))
+		defer conn.Close()
+		host := &call.RelayHost{
+			Conn: conn, Transport: msrp.TransportWS, NoDirect: true,
+			Relay:       func(bool) (msrp.URI, error) { return call.RelayURI("wss://relay.example.com:2855", true) },
+			Credentials: func(context.Context) (string, string, error) { return "alice", "secret", nil },
+		}
+		c := call.New(call.Options{Endpoint: endpoint, Host: host, Secure: true})
+		defer c.Close()
+		offer, err := c.Offer(t.Context())
+		require.NoError(t, err)
+		path, err := msrp.ParsePath(attribute(offer, "path"))
+		require.NoError(t, err)
+		require.Len(t, path, 2)
+		assert.Equal(t, "relay.example.com", path.First().Host())
+		assert.NotEmpty(t, path.First().SessionID())
+		assert.Equal(t, c.Session().URI(), path.Last())
+		assert.True(t, path.Last().HasTransport(msrp.TransportWS))
+	})
+	const inner, outer, own = "msrps://inner.example.com:2855/t;tcp", "msrps://outer.example.com:2855/u;tcp", "msrps://alice.example.com:2855/s;tcp"
+	usePath, err := msrp.ParsePath(inner + " " + outer)
+	require.NoError(t, err)
+	uri, err := msrp.ParseURI(own)
+	require.NoError(t, err)
+	peer, err := msrp.ParsePath("msrps://theirs.example.net:2855/v;tcp msrps://bob.example.net:2855/w;tcp")
+	require.NoError(t, err)
+	grant := msrp.Grant{UsePath: usePath}
+	assert.Equal(t, outer+" "+inner+" "+own, grant.PathFor(uri).String())
+	assert.Equal(t, inner+" "+outer+" "+peer.String(), grant.ToPath(peer).String())
+}

@@ -23,6 +23,7 @@ const maxSize = 64 << 10
 // A Type says what a notification is about.
 type Type uint8
 
+// Types of notifications (RFC 5438, section 7.2.1).
 const (
 	TypeDelivery Type = 1 << iota
 	TypeProcessing

@@ -37,7 +37,7 @@ func Offer(username string, id uint64, streams ...Stream) *Description {
 		switch {
 		case s.Setup == Passive, s.CEMA && s.relayed():
 			s.Setup = ActPass
-		case s.Setup == "":
+		case s.Setup != ActPass: // holdconn would be among the others
 			s.Setup = Active
 		}
 		if s.File != nil && s.File.Disposition == "" && s.Direction == SendOnly {

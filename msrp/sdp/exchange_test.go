@@ -13,6 +13,7 @@ import (
 
 // RFC 6135, section 4.2: an offer says a=setup, and never passive.
 func TestOfferedRoles(t *testing.T) {
+	proves(t, "D-12")
 	relayed := path(t, "msrp://relay.example.com:2855/t;tcp msrp://192.0.2.1:2855/s;tcp")
 	for _, c := range []struct {
 		rfc     string
@@ -22,6 +23,7 @@ func TestOfferedRoles(t *testing.T) {
 		{"6135, section 4.2.1", Stream{Setup: ActPass}, ActPass},
 		{"6135, section 4.2.1", Stream{Setup: Active}, Active},
 		{"6135, section 4.2.1: not passive", Stream{Setup: Passive}, ActPass},
+		{"6135, section 4.2.1: not holdconn", Stream{Setup: "holdconn"}, Active},
 		{"4975, section 8.5: the offerer is active", Stream{}, Active},
 		{"6714, section 4.2: behind a relay", Stream{Setup: Active, CEMA: true, Path: relayed}, ActPass},
 		{"4976, section 5.1: behind a relay", Stream{Setup: Active, Path: relayed}, Active},
@@ -34,6 +36,7 @@ func TestOfferedRoles(t *testing.T) {
 
 // Who connects, by both descriptions, and what contradicts itself.
 func TestConcludedRoles(t *testing.T) {
+	proves(t, "D-15")
 	for _, c := range []struct {
 		rfc               string
 		offered, answered Setup
@@ -225,6 +228,7 @@ func TestCEMAAnswers(t *testing.T) {
 		{name: "this side has a relay and cannot be passive", path: direct, c: middlebox, cema: true, offered: ActPass, own: Active, ownRelay: true, setup: Active},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			proves(t, "D-16 D-05")
 			peer := Stream{Path: path(t, c.path), AcceptTypes: []string{"*"}, Setup: c.offered, CEMA: c.cema}
 			if c.c != none {
 				peer.Anchor = Address{c.c, 5000}
@@ -297,6 +301,7 @@ func TestCEMAConclusions(t *testing.T) {
 		{name: "the peer knows neither this nor setup", path: direct, c: sbc, ownActive: true, toTheSBC: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			proves(t, "D-16 D-05")
 			own := Stream{Path: path(t, "msrp://alice.example.com:2855/s;tcp"), AcceptTypes: []string{"*"}, Setup: ActPass, CEMA: true}
 			if c.ownRelay {
 				own.Path = ownRelay

@@ -15,8 +15,8 @@ import (
 type Setup string
 
 const (
-	Active  Setup = "active"
-	Passive Setup = "passive"
+	Active  Setup = "active"  // connects
+	Passive Setup = "passive" // is connected to
 	ActPass Setup = "actpass" // in offers: the other side may choose
 )
 
@@ -24,6 +24,7 @@ const (
 // conversation going (RFC 4975, section 8.9). "" means both ways.
 type Direction string
 
+// Directions, from the side that says them.
 const (
 	SendRecv Direction = "sendrecv"
 	SendOnly Direction = "sendonly"

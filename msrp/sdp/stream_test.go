@@ -82,6 +82,9 @@ func TestAttributes(t *testing.T) {
 		{"4975, section 8.2: a bad path", "a=path:msrp://x\r\n", false, nil},
 	} {
 		t.Run("RFC "+c.rfc, func(t *testing.T) {
+			if strings.Contains(c.rfc, "holdconn") || strings.Contains(c.rfc, "connection") {
+				proves(t, "D-13")
+			}
 			got, err := parse(t, description("", c.media)).Stream(0)
 			if !c.valid {
 				assert.Error(t, err)
@@ -133,6 +136,7 @@ func TestDirections(t *testing.T) {
 
 // RFC 4975, section 8.6.
 func TestTypes(t *testing.T) {
+	proves(t, "D-10")
 	for _, c := range []struct {
 		accept, wrapped, contentType string
 		bare, inCPIM                 bool
@@ -273,6 +277,9 @@ func TestCheck(t *testing.T) {
 		"RFC 5547, section 6: backwards":       {false, func(s *Stream) { s.Direction, s.File = SendOnly, minutes(); s.File.Range = FileRange{7, 6} }},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if strings.HasPrefix(name, "RFC 4975, section 8") {
+				proves(t, "D-02")
+			}
 			s := bob(t, false)
 			c.adjust(&s)
 			err := s.Check()

@@ -29,6 +29,7 @@ func (p passive) Place(context.Context, bool) (*call.Place, error) {
 // A connection that a peer has dialled for a call ends with the call, and not
 // with the peer, which may be called a thousand times.
 func TestDialledConnectionEndsWithCall(t *testing.T) {
+	t.Attr("requirement", "D-14")
 	ctx, cancel := context.WithTimeout(t.Context(), guard)
 	defer cancel()
 	server := httptest.NewServer(&rendezvous.Server{Bus: &rendezvous.Memory{}, Log: slog.New(slog.DiscardHandler)})
@@ -64,6 +65,10 @@ func TestDialledConnectionEndsWithCall(t *testing.T) {
 		remote, answer, err := alice.Call(ctx, "echo", offer)
 		require.NoError(t, err)
 		conn := <-conns
+		// RFC 6135, section 4.2.2: nobody can connect to that peer.
+		assert.Contains(t, answer, "\r\nm=message 9 TCP/MSRP *\r\n")
+		assert.Contains(t, answer, "\r\na=setup:active\r\n")
+		assert.Contains(t, answer, "\r\na=path:msrp://127.0.0.1:9/")
 		require.NoError(t, c.Accept(ctx, answer))
 		_, err = c.Session().Send(ctx, msrp.Text("hello"))
 		require.NoError(t, err)
