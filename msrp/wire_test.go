@@ -133,6 +133,9 @@ func TestWire(t *testing.T) {
 		{"W-20", "RFC 4975, section 7.1: an MSRP request as the body", sendTID1 + paths + anID + aType + "\r\nMSRP tid2 SEND\r\n" + paths + anID + "-------tid2$\r\n\r\n" + endTID1, valid, body("MSRP tid2 SEND\r\n" + paths + anID + "-------tid2$\r\n")},
 		{"W-20", "RFC 4975, section 7.1: an end-line whose ID begins with this one", sendTID1 + paths + anID + aType + "\r\n\r\n-------tid12$\r\n\r\n" + endTID1, valid, body("\r\n-------tid12$\r\n")},
 
+		{"W-20", "RFC 4975, section 7.1: the end-line of another transaction first of all", sendTID1 + paths + anID + aType + "\r\n-------tid2$\r\n\r\n" + endTID1, valid, body("-------tid2$\r\n")},
+		{"W-20", "RFC 4975, section 7.1: the end-line of another transaction in the header", sendTID1 + paths + anID + "-------tid2$\r\n" + endTID1, bad, bodiless},
+
 		{"W-27", "RFC 4975, section 7.1: no To-Path", sendTID1 + "From-Path: " + rawPeerURI + "\r\n" + anID + endTID1, dropped, nil},
 		{"W-27", "RFC 4975, section 7.1: no From-Path", sendTID1 + "To-Path: " + rawOwnURI + "\r\n" + anID + endTID1, dropped, nil},
 		{"W-27", "RFC 4975, section 7.1: neither", sendTID1 + anID + endTID1, dropped, nil},
@@ -189,6 +192,17 @@ func TestWire(t *testing.T) {
 					c.check(t, units[0])
 				}
 			})
+			// RFC 7977, section 5.1: the same as a message of its own.
+			u, err := new(Reader).Parse([]byte(c.input))
+			if c.want == fatal {
+				assert.Error(t, err)
+				return
+			}
+			require.NoError(t, err)
+			got, err := readAll(u)
+			require.NoError(t, err)
+			units, _ := readStream(strings.NewReader(c.input))
+			assert.Equal(t, units[0], got)
 		})
 	}
 
