@@ -137,6 +137,7 @@ func TestParseVectors(t *testing.T) {
 }
 
 func TestParseRefusesRemainders(t *testing.T) {
+	proves(t, "B-02")
 	vectors := loadVectors(t).Vectors
 	whole, ping := vectors[0].input(t), vectors[1].input(t)
 	for name, msg := range map[string][]byte{
