@@ -121,26 +121,20 @@ func CheckFingerprint(chain []*x509.Certificate, fingerprints []string) error {
 	return fmt.Errorf("%w: no hash function that is known", ErrFingerprint)
 }
 
-// VerifyPeer returns what [msrp.Remote] takes as Verify: it requires that the
-// connection that the peer opened shows a certificate with one of the
-// fingerprints of its SDP. The listener's TLS configuration must ask for it, as
-// that of [ServerConfig] does (RFC 8122, section 6.2). Without fingerprints it
-// returns nil.
-func VerifyPeer(fingerprints []string) func(*msrp.Conn) error {
+// VerifyPeer is for Verify of [msrp.Remote]: it requires that the connection that
+// the peer opened shows a certificate with one of the fingerprints of its SDP,
+// where there are any. The listener's TLS configuration must ask for it, as that
+// of [ServerConfig] does (RFC 8122, section 6.2).
+func VerifyPeer(c *msrp.Conn, fingerprints []string) error {
 	if len(fingerprints) == 0 {
 		return nil
 	}
-	return func(c *msrp.Conn) error {
-		stream, _ := c.Transport().(*msrp.Stream)
-		if stream == nil {
-			return fmt.Errorf("%w: the connection is not one of TLS", ErrFingerprint)
+	if stream, ok := c.Transport().(*msrp.Stream); ok {
+		if conn, ok := stream.Underlying().(*tls.Conn); ok {
+			return CheckFingerprint(conn.ConnectionState().PeerCertificates, fingerprints)
 		}
-		conn, ok := stream.Underlying().(interface{ ConnectionState() tls.ConnectionState })
-		if !ok {
-			return fmt.Errorf("%w: the connection is not one of TLS", ErrFingerprint)
-		}
-		return CheckFingerprint(conn.ConnectionState().PeerCertificates, fingerprints)
 	}
+	return fmt.Errorf("%w: the connection is not one of TLS", ErrFingerprint)
 }
 
 // ServerConfig returns the configuration of a tls.Listener that shows one of the

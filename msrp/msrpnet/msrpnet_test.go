@@ -245,7 +245,7 @@ func TestVerifyPeer(t *testing.T) {
 				greeted := make(chan struct{})
 				bob, err := endpoint.NewSession(msrp.SessionOptions{URI: bobURI, Greeted: func(msrp.Path) { close(greeted) }})
 				require.NoError(t, err)
-				remote := msrp.Remote{Path: msrp.Path{msrptest.NewURI(t, "alice")}, Verify: msrpnet.VerifyPeer(c.fingerprints)}
+				remote := msrp.Remote{Path: msrp.Path{msrptest.NewURI(t, "alice")}, Verify: func(conn *msrp.Conn) error { return msrpnet.VerifyPeer(conn, c.fingerprints) }}
 				if !early {
 					require.NoError(t, bob.Start(remote))
 				}

@@ -24,6 +24,10 @@ type Dialer struct {
 	Policy Policy
 	// Roots are the authorities of TLS peers, nil for those of the system.
 	Roots *x509.CertPool
+	// Certificate returns the own one, which relays know by its name (RFC 4976,
+	// section 9.2) and peers by its fingerprint (RFC 8122, section 6.2). nil
+	// shows none.
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 }
 
 // Dial connects to a hop if the policy allows the address that its name
@@ -43,9 +47,13 @@ func (d *Dialer) Dial(ctx context.Context, to relay.Hop) (msrp.Transport, error)
 			return err
 		},
 	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: d.Roots}
+	if d.Certificate != nil {
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return d.Certificate(nil) }
+	}
 	c, err := msrpnet.Dial(ctx, to.URI, &msrpnet.Options{
 		Dialer:       dialer,
-		TLS:          &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: d.Roots},
+		TLS:          config,
 		Fingerprints: to.Fingerprints,
 	})
 	if err != nil {

@@ -241,7 +241,7 @@ func (p *Peer) directHost() (*directHost, error) {
 			pair = &made
 		}
 		p.certificates = []tls.Certificate{*pair}
-		d.tls = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: p.certificates}
+		d.tls = msrpnet.ServerConfig(p.certificates...)
 	}
 	var err error
 	switch id := c.SessionID; {
@@ -291,6 +291,7 @@ func (d *directHost) Place(_ context.Context, secure bool) (*call.Place, error) 
 		place.Setup = sdp.Passive
 		if d.tls != nil {
 			place.Fingerprint = msrpnet.Fingerprint(d.tls.Certificates[0].Certificate[0])
+			place.Verify = func(conn *msrp.Conn, peer sdp.Stream) error { return msrpnet.VerifyPeer(conn, peer.Fingerprints) }
 		}
 	}
 	return place, nil

@@ -126,7 +126,7 @@ func (s *Server) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	dialer := &bridge.Dialer{Policy: bridge.Policy{Allow: c.allow, Deny: c.deny}}
+	dialer := &bridge.Dialer{Policy: bridge.Policy{Allow: c.allow, Deny: c.deny}, Certificate: certificate}
 	if c.PeerCA != "" {
 		if dialer.Roots, err = readRoots(c.PeerCA); err != nil {
 			return err
