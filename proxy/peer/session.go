@@ -11,13 +11,11 @@ import (
 	"mime"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/webmsrp/webmsrp/msrp"
+	"github.com/webmsrp/webmsrp/msrp/file"
 )
 
 // run holds a conversation until it ends, on either side, and returns the event
@@ -134,10 +132,10 @@ func (p *Peer) take(s *session, in *msrp.Incoming) {
 // create makes a new file in dir with a name that the peer suggests, made
 // harmless, and never over one that is there.
 func create(dir, suggested, id string) (*os.File, error) {
-	name := SafeName(suggested)
-	if name == "" {
-		name = SafeName("message-" + id)
+	if suggested == "" {
+		suggested = "message-" + id
 	}
+	name := file.SafeName(suggested)
 	ext := filepath.Ext(name)
 	base := strings.TrimSuffix(name, ext)
 	for n := 1; n < 1000; n++ {
@@ -149,31 +147,6 @@ func create(dir, suggested, id string) (*os.File, error) {
 	}
 	return nil, fmt.Errorf("too many files named %s", name)
 }
-
-// SafeName makes a file name of what a stranger suggests: the last element of
-// a path, without control characters, leading dots and what some systems
-// reserve. It may be "".
-func SafeName(s string) string {
-	s = s[strings.LastIndexAny(s, `/\`)+1:]
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == utf8.RuneError || strings.ContainsRune(`<>:"|?*`, r) {
-			return '_'
-		}
-		return r
-	}, s)
-	s = strings.Trim(s, ". ")
-	if devices.MatchString(s) {
-		s = "_" + s
-	}
-	for len(s) > 200 {
-		_, n := utf8.DecodeLastRuneInString(s)
-		s = s[:len(s)-n]
-	}
-	return strings.TrimRight(s, ". ")
-}
-
-// devices are names that Windows takes for devices, whatever their ending.
-var devices = regexp.MustCompile(`(?i)^(con|prn|aux|nul|com\d|lpt\d) *(\.|$)`)
 
 // SendText sends a line of text in the newest session.
 func (p *Peer) SendText(text string) error {
