@@ -409,8 +409,8 @@ func (c *Conn) handle(u *Unit) error {
 	case u.Method == MethodSend:
 		err = c.handleSend(u)
 	case u.Method == MethodReport:
-		if s := c.endpoint.lookup(u.To.First()); s != nil {
-			s.handleReport(u)
+		if s := c.endpoint.lookup(u.To.First()); s != nil && len(u.To) == 1 {
+			s.handleReport(c, u)
 		}
 	case u.Method == MethodNickname:
 		c.handleNickname(u)

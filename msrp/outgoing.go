@@ -461,8 +461,9 @@ func (s *Session) remember(o *Outgoing) {
 }
 
 // handleReport takes a REPORT of the peer or a relay. One that fits nothing is
-// ignored (RFC 4975, section 7.1.2).
-func (s *Session) handleReport(u *Unit) {
+// ignored (RFC 4975, section 7.1.2), and so is one on a connection that is not
+// the session's: whoever learned its URI could send it (section 7.3).
+func (s *Session) handleReport(c *Conn, u *Unit) {
 	status := u.Status()
 	if status.Namespace != 0 {
 		return
@@ -470,7 +471,7 @@ func (s *Session) handleReport(u *Unit) {
 	s.mu.Lock()
 	defer s.unlock()
 	o := s.outbox.sent[u.MessageID()]
-	if o == nil || o.offset == 0 && !o.ended {
+	if s.conn != c || o == nil || o.offset == 0 && !o.ended {
 		return
 	}
 	if status.Code/100 != 2 {
