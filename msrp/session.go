@@ -84,9 +84,12 @@ type Remote struct {
 	// nothing before it received one (RFC 4975, section 5.4).
 	Active bool
 	// AcceptTypes are the types the peer takes, with wildcards; sending others
-	// is refused. Default: all.
+	// fails with [ErrUnsupportedType]. What is inside a container such as
+	// message/cpim is not looked at. Default: all.
 	AcceptTypes []string
-	// MaxSize is the largest message the peer takes. Default: no limit.
+	// MaxSize is the largest message the peer takes, in octets; larger ones fail
+	// with [ErrMessageTooLarge], as soon as it is known that they are. Default:
+	// no limit.
 	MaxSize int64
 	// RecvOnly is set where the direction that was agreed on keeps this side
 	// from sending messages; reports, and what has no body, go on (RFC 4975,
@@ -227,6 +230,7 @@ func (s *Session) Start(r Remote) error {
 		}
 		s.conn = r.Conn
 	}
+	s.dropUnfit()
 	if s.state == StateNew {
 		s.setState(StateConnecting)
 	}
