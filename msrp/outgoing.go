@@ -432,24 +432,22 @@ func (s *Session) enqueue(o *Outgoing) {
 
 // answered takes the outcome of a chunk of n octets; s.mu is held.
 func (s *Session) answered(o *Outgoing, n int, err error) {
-	if o.progress.Err != nil || o.progress.Delivered {
-		return
-	}
 	var status *StatusError
 	if errors.As(err, &status) {
 		status.MessageID = o.id
 		switch status.Code {
 		case StatusNoSession, StatusSessionInUse:
-			// The session is over, not only the message (RFC 4975, sections
-			// 10.8 and 10.10).
-			s.failMessage(o, err)
+			// The session is over, not only the message, if that is not over
+			// anyway (RFC 4975, sections 10.8 and 10.10).
 			s.later(func() { s.end(err) })
-			return
 		case StatusUnsupportedType:
 			s.noteRefused(o.message.ContentType)
 		}
 	}
-	if err != nil {
+	switch {
+	case o.progress.Err != nil || o.progress.Delivered:
+		return
+	case err != nil:
 		s.failMessage(o, err)
 		return
 	}
