@@ -170,6 +170,11 @@ func TestTrust(t *testing.T) {
 		{"no TLS", tls.Certificate{}, 0, nil, is[tls.RecordHeaderError]},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if len(c.fingerprints) > 0 {
+				t.Attr("requirement", "S-52")
+			} else {
+				t.Attr("requirement", "S-51")
+			}
 			l := listen(t)
 			type arrival struct{ octets, name string }
 			arrived := make(chan arrival, 1)
@@ -392,6 +397,7 @@ func (p pipes) dial() net.Conn {
 
 // RFC 4976, section 6.1: 30 seconds for a request that makes sense.
 func TestIdleConnections(t *testing.T) {
+	t.Attr("requirement", "S-12")
 	synctest.Test(t, func(t *testing.T) {
 		l := make(pipes)
 		endpoint := msrp.NewEndpoint(nil)
