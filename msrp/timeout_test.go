@@ -110,6 +110,7 @@ func TestSlowLine(t *testing.T) {
 // A neighbour that answers no more is noticed 30 seconds after it did last, and
 // so is a request that is lost among others.
 func TestTimeout(t *testing.T) {
+	t.Attr("requirement", "S-41")
 	setUp := func(t *testing.T) (start time.Time, s *Session, p *rawPeer, out *Outgoing) {
 		s, p = newRawPeer(t, SessionOptions{}, Remote{ChunkSize: 1000}, func(*Unit) int { return 0 })
 		start = time.Now()
