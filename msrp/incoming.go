@@ -332,7 +332,7 @@ func (s *Session) finish(c *Conn, u *Unit, in *Incoming, from, to int64) {
 		c.answer(u, StatusOK)
 		return
 	}
-	if in.err != nil { // meanwhile, or the session has ended
+	if in.err != nil { // meanwhile
 		c.answer(u, StatusStopSending)
 		return
 	}

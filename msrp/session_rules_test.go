@@ -432,7 +432,6 @@ func TestConnectionRules(t *testing.T) {
 			assert.Error(t, s.Probe(t.Context()))
 			p.send("Message-ID: b1nd", "Byte-Range: x")                                 // broken
 			p.send("method: REPORT", "Message-ID: b1nd", "Status: 000 200 OK")          // no SEND
-			p.send("method: NICKNAME", "Message-ID: b1nd", `Use-Nickname: "alice"`)     // nor that
 			p.send("to: "+otherURI, "Message-ID: b1nd", "Byte-Range: 1-0/0")            // for another
 			p.send("to: "+rawPeerURI, "Message-ID: b1nd", "Failure-Report: no")         // for nobody
 			p.send("to: "+rawOwnURI+" "+rawOwnURI, "Message-ID: b1nd", "Byte-Range: x") // through us
