@@ -47,7 +47,7 @@ func TestEverythingSettles(t *testing.T) {
 					time.Sleep(time.Duration(random.IntN(20_000)) * time.Millisecond)
 					up.Close()
 					time.Sleep(stallTimeout + time.Second) // somebody may not be reading
-					cancel() // nothing new
+					cancel()                               // nothing new
 				} else {
 					time.Sleep(20 * time.Minute)
 				}
