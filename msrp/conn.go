@@ -129,8 +129,8 @@ func (c *Conn) Done() <-chan struct{} { return c.done }
 
 // Err returns nil while the connection lives, and then why it ended:
 // [ErrConnClosed], or [ErrConnLost] with the cause: io.EOF where the neighbour
-// closed it, a *[SyntaxError] where it broke the protocol, or an error of the
-// transport.
+// closed it, a *[SyntaxError] where it broke the protocol, an error of the
+// transport, or that the neighbour has taken nothing for a minute or two.
 func (c *Conn) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
