@@ -249,11 +249,12 @@ func (s *Session) Start(r Remote) error {
 
 // Update takes the AcceptTypes, MaxSize and RecvOnly of r, the outcome of a
 // renewed exchange in which both paths stay as they are (RFC 4975, section
-// 8.4). They hold for what is sent from now on.
+// 8.4). They hold for every message of which nothing was sent yet.
 func (s *Session) Update(r Remote) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	s.remote.AcceptTypes, s.remote.MaxSize, s.remote.RecvOnly = r.AcceptTypes, r.MaxSize, r.RecvOnly
+	s.dropUnfit()
 }
 
 // bodiless returns a SEND without a body, as it starts a session and keeps one

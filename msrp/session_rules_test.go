@@ -122,6 +122,30 @@ func TestTermsOfThePeer(t *testing.T) {
 	}
 }
 
+// RFC 4975, section 8.4: so do terms that change while messages wait.
+func TestNewTermsOfThePeer(t *testing.T) {
+	t.Attr("requirement", "S-22")
+	for name, c := range map[string]struct {
+		terms Remote
+		want  error
+	}{
+		"types":     {Remote{AcceptTypes: []string{"text/*"}}, ErrUnsupportedType},
+		"max-size":  {Remote{MaxSize: 4}, ErrMessageTooLarge},
+		"direction": {Remote{RecvOnly: true}, ErrRecvOnly},
+		"no change": {Remote{AcceptTypes: []string{"image/*"}, MaxSize: 5}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := unconnected(t, Remote{})
+			out := sendAs(t, s, "wa1ts", 5)
+			begun := sendAs(t, s, "beg1ns", 5)
+			begun.offset = 1
+			s.Update(c.terms)
+			assert.Equal(t, c.want, out.Progress().Err)
+			assert.NoError(t, begun.Progress().Err, "whose peer knows of it")
+		})
+	}
+}
+
 // RFC 4975, section 10.6: a type that was answered with 415 is not sent again in
 // this session.
 func TestRefusedTypeIsAvoided(t *testing.T) {
