@@ -102,7 +102,9 @@ func (s *Session) nextOf(o *Outgoing, waits int) (c chunk, fits bool) {
 	case waits == 0 && own+int64(n) <= (window-all+own)/2:
 		return chunk{o, n, last}, true
 	case own == 0 && all < 2*window && (o.offset > 0 || waits <= 1):
-		n, last = o.source.ready(min(minChunk, s.remote.ChunkSize))
+		if n >= 2*minChunk { // else too little would be left for the next
+			n, last = o.source.ready(minChunk)
+		}
 		return chunk{o, n, last}, true
 	}
 	return chunk{}, false

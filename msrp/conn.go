@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/webmsrp/webmsrp/msrp/internal/fair"
@@ -22,10 +23,27 @@ const TransactionTimeout = 30 * time.Second
 // will come. It is called once and without locks held.
 type answer func(*Unit, error)
 
-// maxControl is how many octets of responses and reports may wait for the
-// neighbour to read them. Beyond that nothing more is read from it: it would
-// only add to them.
-const maxControl = 1 << 20
+const (
+	// maxControl is how many octets of responses and reports may wait for the
+	// neighbour to read them. Beyond that nothing more is read from it: it would
+	// only add to them. Two neighbours that do so to each other would wait
+	// forever, so it is more than answers to all that a sender has on its way: 3
+	// MiB where 2 MiB of the shortest requests want a success report.
+	maxControl = 4 << 20
+
+	// stuckTimeout is how long the neighbour may take nothing at all before the
+	// connection counts as lost, up to twice as long if it took something before.
+	// The timers of the requests do not see to that: those behind the one that
+	// is stuck were not sent, and some have none.
+	stuckTimeout = time.Minute
+
+	// slowSend is what a transport may need for a chunk before it matters to the
+	// time of its transaction.
+	slowSend = time.Second
+
+	// keptControl is the most memory that is kept for further responses.
+	keptControl = 64 << 10
+)
 
 // A Conn speaks MSRP over one transport. It carries any number of sessions of
 // its [Endpoint]. Its methods are safe for concurrent use.
@@ -39,9 +57,10 @@ type Conn struct {
 	authTurn chan struct{} // held while an AUTH is under way
 
 	mu       sync.Mutex
-	drained  *sync.Cond // control got below maxControl, or the end
+	drained  *sync.Cond // responses and reports got less, or the end
 	err      error
 	control  unitQueue // goes before the chunks of the sessions
+	leaving  int       // octets of control that the transport is taking
 	turns    fair.Queue[*Session]
 	bound    map[*Session]struct{}
 	inFlight inflight.Table[string, transaction]
@@ -49,6 +68,15 @@ type Conn struct {
 	deadline time.Time                           // of the latest of inFlight
 	timer    *time.Timer                         // for the next deadline of inFlight, nil before the first
 	quiet    inflight.Table[string, transaction] // requests that only failures are answered to
+
+	writing     string      // transaction ID of the chunk that the transport is taking, or ""
+	writingFrom time.Time   // since when
+	busy        bool        // the transport is taking something
+	stuck       *time.Timer // looks after that, nil before the first time
+	watching    bool        // stuck runs
+	stepsBefore uint64      // what steps was when stuck looked last
+
+	steps atomic.Uint64 // counts what the transport takes, and the beginnings of that
 
 	// Only readLoop:
 	begun bool // a unit arrived
@@ -59,6 +87,7 @@ const maxQuiet = 4096
 
 // A transaction is a request that waits for its response.
 type transaction struct {
+	id       string
 	done     answer
 	deadline time.Time // at the earliest, see expire
 }
@@ -100,8 +129,8 @@ func (c *Conn) Done() <-chan struct{} { return c.done }
 
 // Err returns nil while the connection lives, and then why it ended:
 // [ErrConnClosed], or [ErrConnLost] with the cause: io.EOF where the neighbour
-// closed it, a *[SyntaxError] where it broke the protocol, or an error of the
-// transport.
+// closed it, a *[SyntaxError] where it broke the protocol, an error of the
+// transport, or that the neighbour has taken nothing for a minute or two.
 func (c *Conn) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -136,6 +165,9 @@ func (c *Conn) fail(err error) {
 	c.bound = nil
 	if c.timer != nil {
 		c.timer.Stop()
+	}
+	if c.stuck != nil {
+		c.stuck.Stop()
 	}
 	c.drained.Broadcast()
 	close(c.done)
@@ -254,7 +286,7 @@ func (c *Conn) expect(transactionID string, done answer) {
 		deadline = c.deadline.Add(1) // coarse clocks; it tells which is older
 	}
 	c.deadline = deadline
-	c.inFlight.Add(transactionID, transaction{done, deadline}, deadline)
+	c.inFlight.Add(transactionID, transaction{transactionID, done, deadline}, deadline)
 	if c.timer == nil {
 		c.timer = time.AfterFunc(TransactionTimeout, c.expire)
 	} else if c.inFlight.Len() == 1 {
@@ -274,9 +306,10 @@ func (c *Conn) expectFailure(transactionID string, done answer) {
 }
 
 // expire ends the transactions whose time is over. It runs from the last octet
-// of a request (RFC 4975, section 7.1.1), but a transport takes octets long
-// before they leave: behind those of the requests before. So nobody's time is
-// over before that of the oldest, which runs from when it became the oldest.
+// of a request (RFC 4975, section 7.1.1): not while the transport is still taking
+// it. But a transport also takes octets long before they leave, behind those of
+// the requests before. So nobody's time is over before that of the oldest, which
+// runs from when it became the oldest.
 func (c *Conn) expire() {
 	c.mu.Lock()
 	now := time.Now()
@@ -284,6 +317,13 @@ func (c *Conn) expire() {
 	due := c.progress.Add(TransactionTimeout)
 	if !due.After(now) {
 		late = c.inFlight.Expired(now)
+	}
+	for i, tx := range late {
+		if tx.id == c.writing {
+			c.expect(tx.id, tx.done)
+			late = append(late[:i], late[i+1:]...)
+			break
+		}
 	}
 	if next := c.inFlight.Next(); !next.IsZero() && c.err == nil {
 		if next.Before(due) {
@@ -297,6 +337,59 @@ func (c *Conn) expire() {
 	}
 }
 
+// wrote takes note that the transport has taken what it was given; c.mu is held.
+func (c *Conn) wrote() {
+	c.leaving = 0
+	if c.writing == "" {
+		return
+	}
+	if time.Since(c.writingFrom) > slowSend {
+		if tx, ok := c.inFlight.Take(c.writing); ok {
+			c.expect(tx.id, tx.done)
+		}
+	}
+	c.writing = ""
+}
+
+// watch starts to look whether the transport gets on; c.mu is held.
+func (c *Conn) watch() {
+	c.busy = true
+	steps := c.steps.Add(1)
+	if c.watching {
+		return
+	}
+	c.watching, c.stepsBefore = true, steps
+	if c.stuck == nil {
+		c.stuck = time.AfterFunc(stuckTimeout, c.look)
+	} else {
+		c.stuck.Reset(stuckTimeout)
+	}
+}
+
+// look ends the connection if the transport is taking the same as when it was
+// called last.
+func (c *Conn) look() {
+	c.mu.Lock()
+	steps := c.steps.Load()
+	stuck := c.busy && steps == c.stepsBefore
+	c.stepsBefore = steps
+	if c.watching = c.busy && !stuck && c.err == nil; c.watching {
+		c.stuck.Reset(stuckTimeout)
+	}
+	c.mu.Unlock()
+	if stuck {
+		c.fail(errors.New("the neighbour takes nothing any more"))
+	}
+}
+
+// give hands a unit to the transport.
+func (c *Conn) give(unit []byte) error {
+	c.trace(unit)
+	err := c.t.Send(unit)
+	c.steps.Add(1)
+	return err
+}
+
 // writeLoop sends what is queued: responses, reports and other small units
 // first, then a chunk of the session whose turn it is.
 func (c *Conn) writeLoop() {
@@ -308,9 +401,15 @@ func (c *Conn) writeLoop() {
 			c.mu.Unlock()
 			return
 		}
+		c.wrote()
+		if cap(control.octets) > keptControl {
+			control = unitQueue{}
+		}
 		control, c.control = c.control, unitQueue{control.octets[:0], control.ends[:0]}
+		c.leaving = len(control.octets)
 		c.drained.Broadcast()
 		turn := c.turns.Next()
+		c.watch()
 		c.mu.Unlock()
 
 		if turn == nil && len(control.ends) == 0 {
@@ -318,6 +417,9 @@ func (c *Conn) writeLoop() {
 				c.fail(err)
 				return
 			}
+			c.mu.Lock()
+			c.busy = false
+			c.mu.Unlock()
 			select {
 			case <-c.wake:
 			case <-c.done:
@@ -326,8 +428,7 @@ func (c *Conn) writeLoop() {
 		}
 		from := 0
 		for _, to := range control.ends {
-			c.trace(control.octets[from:to])
-			if err := c.t.Send(control.octets[from:to]); err != nil {
+			if err := c.give(control.octets[from:to]); err != nil {
 				c.fail(err)
 				return
 			}
@@ -351,6 +452,7 @@ func (c *Conn) writeLoop() {
 			c.expectFailure(r.id, r.done)
 		default:
 			c.expect(r.id, r.done)
+			c.writing, c.writingFrom = r.id, c.deadline.Add(-TransactionTimeout)
 		}
 		c.mu.Unlock()
 		if err != nil {
@@ -359,8 +461,7 @@ func (c *Conn) writeLoop() {
 			}
 			return
 		}
-		c.trace(chunk)
-		if err := c.t.Send(chunk); err != nil {
+		if err := c.give(chunk); err != nil {
 			c.fail(err)
 			return
 		}
@@ -374,7 +475,7 @@ func (c *Conn) writeLoop() {
 func (c *Conn) readLoop() {
 	for {
 		c.mu.Lock()
-		for len(c.control.octets) > maxControl && c.err == nil {
+		for c.leaving+len(c.control.octets) > maxControl && c.err == nil {
 			c.drained.Wait()
 		}
 		c.mu.Unlock()
@@ -409,8 +510,8 @@ func (c *Conn) handle(u *Unit) error {
 	case u.Method == MethodSend:
 		err = c.handleSend(u)
 	case u.Method == MethodReport:
-		if s := c.endpoint.lookup(u.To.First()); s != nil {
-			s.handleReport(u)
+		if s := c.endpoint.lookup(u.To.First()); s != nil && len(u.To) == 1 {
+			s.handleReport(c, u)
 		}
 	case u.Method == MethodNickname:
 		c.handleNickname(u)

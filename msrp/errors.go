@@ -21,7 +21,8 @@ var (
 	// which takes the place of this one, see Resumes.
 	ErrDuplicate = errors.New("msrp: the message came once more and whole")
 	// ErrUnsupportedType is the refusal to send a type that the peer's
-	// accept-types do not list (RFC 4975, section 8.6).
+	// accept-types do not list (RFC 4975, section 8.6), or that it has answered
+	// with 415 in this session (section 10.6).
 	ErrUnsupportedType = errors.New("msrp: the peer does not accept this content type")
 	// ErrRecvOnly is the refusal to send where the direction that was agreed on
 	// lets only the peer send (RFC 4975, section 8.9).

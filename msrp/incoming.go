@@ -191,9 +191,11 @@ func (s *Session) handleSend(c *Conn, u *Unit) error {
 		if err != nil {
 			return err
 		}
-		if in != nil && !s.take(c, in, at, piece) {
-			c.answer(u, StatusStopSending)
-			return nil
+		if in != nil {
+			if code := s.take(c, in, at, piece); code != StatusOK {
+				c.answer(u, code)
+				return nil
+			}
 		}
 		at += int64(len(piece))
 	}
@@ -245,6 +247,9 @@ func (s *Session) begin(c *Conn, u *Unit) (*Incoming, int) {
 			return nil, StatusStopSending
 		}
 		in.chunks++
+		if in.timer != nil {
+			in.timer.Stop() // until the end of the chunk, however long it takes
+		}
 		return in, StatusOK
 	}
 	// A message may be sent once more after a failure (RFC 4975, section 5.4):
@@ -276,28 +281,31 @@ func (s *Session) begin(c *Conn, u *Unit) (*Incoming, int) {
 	return in, StatusOK
 }
 
-// take adds octets to a message and reports whether it goes on.
-func (s *Session) take(c *Conn, in *Incoming, at int64, piece []byte) bool {
+// take adds octets to a message and returns 200 if it goes on.
+func (s *Session) take(c *Conn, in *Incoming, at int64, piece []byte) int {
 	s.mu.Lock()
 	defer s.unlock()
 	if limit := s.opts.MaxSize; s.full(c) || limit > 0 && at > limit-int64(len(piece)) {
 		s.refuse(in, &StatusError{Code: StatusStopSending, MessageID: in.ID})
 	}
-	if in.err != nil {
-		return false
+	switch {
+	case s.err != nil:
+		return StatusNoSession
+	case in.err != nil:
+		return StatusStopSending
 	}
 	before := in.octets.cost()
 	ok := in.octets.add(at, piece)
 	s.buffered += in.octets.cost() - before
 	if !ok {
 		s.refuse(in, &StatusError{Code: StatusStopSending, MessageID: in.ID})
-		return false
+		return StatusStopSending
 	}
 	if in.octets.held >= s.opts.StreamAfter || in.size > int64(s.opts.StreamAfter) {
 		s.show(in)
 	}
 	in.wake()
-	return true
+	return StatusOK
 }
 
 // finish takes the end of a chunk that held the octets from..to-1: what its
@@ -305,6 +313,11 @@ func (s *Session) take(c *Conn, in *Incoming, at int64, piece []byte) bool {
 func (s *Session) finish(c *Conn, u *Unit, in *Incoming, from, to int64) {
 	s.mu.Lock()
 	defer s.unlock()
+	if s.err != nil {
+		// It ended in the middle of the chunk: nobody may get the message.
+		c.answer(u, StatusNoSession)
+		return
+	}
 	if in == nil {
 		// A message that came before, sent once more because its sender did
 		// not learn so (RFC 4975, section 5.4).
@@ -319,7 +332,7 @@ func (s *Session) finish(c *Conn, u *Unit, in *Incoming, from, to int64) {
 		c.answer(u, StatusOK)
 		return
 	}
-	if in.err != nil { // meanwhile, or the session has ended
+	if in.err != nil { // meanwhile
 		c.answer(u, StatusStopSending)
 		return
 	}

@@ -1,10 +1,8 @@
 package msrp
 
 import (
-	"net"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -165,12 +163,7 @@ func TestNickname(t *testing.T) {
 	})
 	t.Run("on another connection", func(t *testing.T) {
 		room, alice := newRawPeer(t, SessionOptions{Nickname: func(string) int { return StatusOK }}, Remote{}, nil)
-		ours, theirs := net.Pipe()
-		conn := room.endpoint.NewConn(NewStream(ours))
-		defer conn.Close()
-		mallory := &rawPeer{Conn: theirs, t: t, codes: map[string]int{}}
-		mallory.heard = sync.NewCond(&mallory.mu)
-		go mallory.listen()
+		_, mallory := newRawConn(t, room.endpoint, nil)
 		assert.Equal(t, 506, mallory.code(mallory.nickname(rawOwnURI, rawPeerURI, `Use-Nickname: "a"`)))
 		assert.Equal(t, 200, alice.code(alice.nickname(rawOwnURI, rawPeerURI, `Use-Nickname: "a"`)))
 	})

@@ -19,6 +19,10 @@ const minChunk = 2048
 // others.
 const maxUnreported = 1024
 
+// maxRefusedTypes is how many types a session remembers that were answered
+// with 415.
+const maxRefusedTypes = 64
+
 // A Message is something to send.
 type Message struct {
 	// ID is the Message-ID, 4 to 32 letters, digits and .-+%=. Default: a new
@@ -115,6 +119,8 @@ type outbox struct {
 
 	answeredUpTo uint64 // the highest number of a chunk that was answered
 
+	refusedTypes []string // that the peer answered with 415
+
 	// Of sent, in order, and some that are over:
 	unconfirmed []*Outgoing // those whose success report did not come
 	unreported  []*Outgoing // those that can still fail
@@ -143,12 +149,6 @@ func (s *Session) Send(ctx context.Context, m *Message) (*Outgoing, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	if m.Body != nil && s.remote.RecvOnly {
-		return nil, ErrRecvOnly
-	}
-	if m.Body != nil && len(s.remote.Path) > 0 && !accepts(s.remote.AcceptTypes, m.ContentType) {
-		return nil, ErrUnsupportedType
-	}
 	if s.outbox.sent[o.id] != nil {
 		return nil, errors.New("msrp: the Message-ID " + o.id + " was used already")
 	}
@@ -160,8 +160,8 @@ func (s *Session) Send(ctx context.Context, m *Message) (*Outgoing, error) {
 	}
 	o.source, o.size = newSource(o)
 	o.message.Body = nil
-	if s.remote.MaxSize > 0 && o.size > s.remote.MaxSize {
-		return nil, ErrMessageTooLarge
+	if err := s.unfit(o); err != nil {
+		return nil, err
 	}
 	s.outbox.sent[o.id] = o
 	s.outbox.serial++
@@ -171,6 +171,48 @@ func (s *Session) Send(ctx context.Context, m *Message) (*Outgoing, error) {
 	}
 	o.source.start()
 	return o, nil
+}
+
+// unfit returns why a message is nothing for the peer, or nil; s.mu is held. As
+// long as its terms are not known, that is only known of types it refused.
+func (s *Session) unfit(o *Outgoing) error {
+	m := &o.message
+	switch {
+	case m.ContentType == "":
+		return nil
+	case s.remote.RecvOnly:
+		return ErrRecvOnly
+	case !accepts(s.remote.AcceptTypes, m.ContentType),
+		len(s.refusedTypes) > 0 && accepts(s.refusedTypes, m.ContentType):
+		return ErrUnsupportedType
+	case s.remote.MaxSize > 0 && max(o.size, o.source.held()) > s.remote.MaxSize:
+		return ErrMessageTooLarge
+	}
+	return nil
+}
+
+// dropUnfit fails the messages that turn out to be nothing for the peer before
+// anything of them was sent; s.mu is held.
+func (s *Session) dropUnfit() {
+	for _, o := range s.outbox.sent {
+		if o.offset == 0 && !o.ended {
+			if err := s.unfit(o); err != nil {
+				s.failMessage(o, err)
+			}
+		}
+	}
+}
+
+// noteRefused notes that the peer answered 415 to that type, which is not to be
+// sent to it again (RFC 4975, section 10.6); s.mu is held. Containers are
+// excepted: what it does not take may be inside.
+func (s *Session) noteRefused(contentType string) {
+	contentType = mediaTypeOf(contentType)
+	if MatchType("message/*", contentType) || MatchType("multipart/*", contentType) || len(s.refusedTypes) == maxRefusedTypes {
+		return
+	}
+	s.refusedTypes = append(s.refusedTypes, contentType)
+	s.dropUnfit()
 }
 
 func (m *Message) check() error {
@@ -390,21 +432,22 @@ func (s *Session) enqueue(o *Outgoing) {
 
 // answered takes the outcome of a chunk of n octets; s.mu is held.
 func (s *Session) answered(o *Outgoing, n int, err error) {
-	if o.progress.Err != nil || o.progress.Delivered {
-		return
-	}
 	var status *StatusError
 	if errors.As(err, &status) {
 		status.MessageID = o.id
-		if status.Code == StatusNoSession || status.Code == StatusSessionInUse {
-			// The session is over, not only the message (RFC 4975, sections
-			// 10.8 and 10.10).
-			s.failMessage(o, err)
+		switch status.Code {
+		case StatusNoSession, StatusSessionInUse:
+			// The session is over, not only the message, if that is not over
+			// anyway (RFC 4975, sections 10.8 and 10.10).
 			s.later(func() { s.end(err) })
-			return
+		case StatusUnsupportedType:
+			s.noteRefused(o.message.ContentType)
 		}
 	}
-	if err != nil {
+	switch {
+	case o.progress.Err != nil || o.progress.Delivered:
+		return
+	case err != nil:
 		s.failMessage(o, err)
 		return
 	}
@@ -461,8 +504,9 @@ func (s *Session) remember(o *Outgoing) {
 }
 
 // handleReport takes a REPORT of the peer or a relay. One that fits nothing is
-// ignored (RFC 4975, section 7.1.2).
-func (s *Session) handleReport(u *Unit) {
+// ignored (RFC 4975, section 7.1.2), and so is one on a connection that is not
+// the session's: whoever learned its URI could send it (section 7.3).
+func (s *Session) handleReport(c *Conn, u *Unit) {
 	status := u.Status()
 	if status.Namespace != 0 {
 		return
@@ -470,7 +514,7 @@ func (s *Session) handleReport(u *Unit) {
 	s.mu.Lock()
 	defer s.unlock()
 	o := s.outbox.sent[u.MessageID()]
-	if o == nil || o.offset == 0 && !o.ended {
+	if s.conn != c || o == nil || o.offset == 0 && !o.ended {
 		return
 	}
 	if status.Code/100 != 2 {

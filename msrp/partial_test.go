@@ -15,6 +15,7 @@ import (
 // RFC 4975, section 7.1.4: with Failure-Report partial only failures are
 // answered, and silence is success.
 func TestFailureReportPartial(t *testing.T) {
+	t.Attr("requirement", "S-42")
 	for name, code := range map[string]int{"refused": 415, "silence": 0, "accepted all the same": 200} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

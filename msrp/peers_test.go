@@ -20,16 +20,21 @@ import (
 // peer plays what another implementation was seen to say, and returns the session
 // that has to cope with it, which is the passive side.
 func peer(t *testing.T, file, name, transport string, opts msrp.SessionOptions) (*msrptest.Conversation, *msrp.Session) {
-	c, conn, own := neighbour(t, file, name, transport, &opts)
-	session, err := own.NewSession(opts)
-	require.NoError(t, err)
+	var session *msrp.Session
+	c, conn := neighbour(t, file, name, transport, &opts, func(own *msrp.Endpoint) {
+		var err error
+		session, err = own.NewSession(opts)
+		require.NoError(t, err)
+	})
 	path, err := msrp.ParsePath(c.Value("peer", nil))
 	require.NoError(t, err)
 	require.NoError(t, session.Start(msrp.Remote{Path: path, Conn: conn}))
 	return c, session
 }
 
-func neighbour(t *testing.T, file, name, transport string, opts *msrp.SessionOptions) (*msrptest.Conversation, *msrp.Conn, *msrp.Endpoint) {
+// neighbour connects to what was seen of an implementation; prepare, which may be
+// nil, makes the sessions that the first octets arrive for.
+func neighbour(t *testing.T, file, name, transport string, opts *msrp.SessionOptions, prepare func(*msrp.Endpoint)) (*msrptest.Conversation, *msrp.Conn) {
 	c := msrptest.NewConversation(t, filepath.Join("testdata", "peers", file+".txt"), false)
 	var tr msrp.Transport
 	if transport == msrp.TransportWS {
@@ -38,10 +43,13 @@ func neighbour(t *testing.T, file, name, transport string, opts *msrp.SessionOpt
 		tr = c.Stream(name, nil)
 	}
 	endpoint := msrp.NewEndpoint(nil)
+	opts.URI = uri(t, c.Value("own", nil))
+	if prepare != nil {
+		prepare(endpoint)
+	}
 	conn := endpoint.NewConn(tr)
 	t.Cleanup(func() { conn.Close() })
-	opts.URI = uri(t, c.Value("own", nil))
-	return c, conn, endpoint
+	return c, conn
 }
 
 func TestMsrplib(t *testing.T) {
@@ -143,7 +151,7 @@ func TestKamailioJunk(t *testing.T) {
 		t.Run(transport, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var opts msrp.SessionOptions
-				c, conn, _ := neighbour(t, "kamailio-junk-"+transport, "alice", transport, &opts)
+				c, conn := neighbour(t, "kamailio-junk-"+transport, "alice", transport, &opts, nil)
 				_, err := conn.Authenticate(t.Context(), msrp.Auth{
 					Relay: msrp.Path{uri(t, c.Value("relay", nil))}, URI: opts.URI, Username: "alice", Password: "secret", Expires: 10 * time.Minute,
 				})

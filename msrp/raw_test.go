@@ -2,6 +2,7 @@ package msrp
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -24,6 +25,8 @@ type rawPeer struct {
 	codes map[string]int // of responses, by transaction ID
 	reply *Unit          // the latest of them
 	units []*Unit        // requests
+	all   []*Unit        // these and the responses, in their order
+	body  map[*Unit]string
 	ended bool
 
 	answer func(*Unit) int // of the requests it gets, 0 for silence; by default 200
@@ -32,31 +35,49 @@ type rawPeer struct {
 
 // newRawPeer returns a session and its peer, which was connected by then.
 func newRawPeer(t *testing.T, opts SessionOptions, remote Remote, answer func(*Unit) int) (*Session, *rawPeer) {
-	ours, theirs := net.Pipe()
-	p := &rawPeer{Conn: theirs, t: t, codes: map[string]int{}, answer: answer}
-	p.heard = sync.NewCond(&p.mu)
-	go p.listen()
 	e := NewEndpoint(nil)
-	own, err := ParseURI(rawOwnURI)
-	require.NoError(t, err)
-	opts.URI = own
-	s, err := e.NewSession(opts)
-	require.NoError(t, err)
-	conn := e.NewConn(NewStream(ours))
-	t.Cleanup(func() { conn.Close(); theirs.Close() })
-	remote.Path, err = ParsePath(rawPeerURI)
-	require.NoError(t, err)
+	s := newRawSession(t, e, opts)
+	_, p := newRawConn(t, e, answer)
+	remote.Path = rawPath(t, rawPeerURI)
 	require.NoError(t, s.Start(remote))
 	require.Equal(t, 200, p.code(p.send("Message-ID: b1nd", "Byte-Range: 1-0/0")))
 	return s, p
 }
 
+// newRawSession returns a session under rawOwnURI, or the URI of opts.
+func newRawSession(t *testing.T, e *Endpoint, opts SessionOptions) *Session {
+	if opts.URI.IsZero() {
+		opts.URI = rawPath(t, rawOwnURI)[0]
+	}
+	s, err := e.NewSession(opts)
+	require.NoError(t, err)
+	return s
+}
+
+// newRawConn connects a peer to an endpoint.
+func newRawConn(t *testing.T, e *Endpoint, answer func(*Unit) int) (*Conn, *rawPeer) {
+	ours, theirs := net.Pipe()
+	p := &rawPeer{Conn: theirs, t: t, codes: map[string]int{}, body: map[*Unit]string{}, answer: answer}
+	p.heard = sync.NewCond(&p.mu)
+	go p.listen()
+	conn := e.NewConn(NewStream(ours))
+	t.Cleanup(func() { conn.Close(); theirs.Close() })
+	return conn, p
+}
+
+func rawPath(t *testing.T, uris string) Path {
+	path, err := ParsePath(uris)
+	require.NoError(t, err)
+	return path
+}
+
 func (p *rawPeer) listen() {
 	r := NewReader(p)
 	for {
+		var body []byte
 		u, err := r.Next()
 		if err == nil && u.Body != nil {
-			err = u.Body.drain()
+			body, err = io.ReadAll(u.Body)
 		}
 		p.mu.Lock()
 		switch {
@@ -66,6 +87,10 @@ func (p *rawPeer) listen() {
 			p.codes[u.TransactionID], p.reply = u.Code, u
 		default:
 			p.units = append(p.units, u)
+		}
+		if err == nil {
+			p.all = append(p.all, u)
+			p.body[u] = string(body)
 		}
 		p.heard.Broadcast()
 		p.mu.Unlock()
@@ -84,25 +109,35 @@ func (p *rawPeer) listen() {
 	}
 }
 
-// send writes a SEND with these fields, of which the pseudo-fields flag and body
-// are not written, and returns its transaction ID.
+// send writes a SEND with these fields and returns its transaction ID. The
+// pseudo-fields method, to, from, flag, type and body change what is around them.
 func (p *rawPeer) send(fields ...string) string {
 	p.serial++
 	id := fmt.Sprintf("raw%d", p.serial)
-	flag, body, head := "$", "", "MSRP "+id+" SEND\r\nTo-Path: "+rawOwnURI+"\r\nFrom-Path: "+rawPeerURI+"\r\n"
+	method, to, from, flag, body, contentType, head := "SEND", rawOwnURI, rawPeerURI, "$", "", "text/plain", ""
 	for _, f := range fields {
 		name, value, _ := strings.Cut(f, ": ")
 		switch name {
 		case "flag":
 			flag = value
+		case "method":
+			method = value
+		case "to":
+			to = value
+		case "from":
+			from = value
+		case "type":
+			contentType = value
 		case "body":
 			body = "\r\n" + value + "\r\n"
-			head += "Content-Type: text/plain\r\n"
 		default:
 			head += f + "\r\n"
 		}
 	}
-	p.write(head + body + "-------" + id + flag + "\r\n")
+	if body != "" {
+		head += "Content-Type: " + contentType + "\r\n"
+	}
+	p.write("MSRP " + id + " " + method + "\r\nTo-Path: " + to + "\r\nFrom-Path: " + from + "\r\n" + head + body + "-------" + id + flag + "\r\n")
 	return id
 }
 
@@ -148,4 +183,18 @@ func (p *rawPeer) got() []*Unit {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.units
+}
+
+// heardAll returns what arrived, requests and responses, after the first n.
+func (p *rawPeer) heardAll(n int) []*Unit {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.all[n:]
+}
+
+// bodyOf returns the body of a request that arrived.
+func (p *rawPeer) bodyOf(u *Unit) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.body[u]
 }

@@ -160,7 +160,7 @@ func TestAgain(t *testing.T) {
 
 		a, b = net.Pipe()
 		alice, bob = msrptest.Pair(t, a, b, msrptest.Options{}, msrptest.Options{})
-		file := struct{ io.ReadSeeker }{bytes.NewReader(make([]byte, 200_000))} // read ahead, by a goroutine
+		file := struct{ io.ReadSeeker }{bytes.NewReader(make([]byte, 2_000_000))} // read ahead, by a goroutine, and more than bob holds unread
 		file.Seek(50_000, io.SeekStart)
 		out, err := alice.Session.Send(ctx, &msrp.Message{ContentType: "image/png", Body: file})
 		require.NoError(t, err)
@@ -172,7 +172,7 @@ func TestAgain(t *testing.T) {
 		require.NoError(t, err)
 		body, err := io.ReadAll(again.Body)
 		require.NoError(t, err)
-		assert.Len(t, body, 150_000)
+		assert.Len(t, body, 1_950_000)
 	})
 }
 

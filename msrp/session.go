@@ -84,9 +84,12 @@ type Remote struct {
 	// nothing before it received one (RFC 4975, section 5.4).
 	Active bool
 	// AcceptTypes are the types the peer takes, with wildcards; sending others
-	// is refused. Default: all.
+	// fails with [ErrUnsupportedType]. What is inside a container such as
+	// message/cpim is not looked at. Default: all.
 	AcceptTypes []string
-	// MaxSize is the largest message the peer takes. Default: no limit.
+	// MaxSize is the largest message the peer takes, in octets; larger ones fail
+	// with [ErrMessageTooLarge], as soon as it is known that they are. Default:
+	// no limit.
 	MaxSize int64
 	// RecvOnly is set where the direction that was agreed on keeps this side
 	// from sending messages; reports, and what has no body, go on (RFC 4975,
@@ -227,6 +230,7 @@ func (s *Session) Start(r Remote) error {
 		}
 		s.conn = r.Conn
 	}
+	s.dropUnfit()
 	if s.state == StateNew {
 		s.setState(StateConnecting)
 	}
@@ -245,11 +249,12 @@ func (s *Session) Start(r Remote) error {
 
 // Update takes the AcceptTypes, MaxSize and RecvOnly of r, the outcome of a
 // renewed exchange in which both paths stay as they are (RFC 4975, section
-// 8.4). They hold for what is sent from now on.
+// 8.4). They hold for every message of which nothing was sent yet.
 func (s *Session) Update(r Remote) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	s.remote.AcceptTypes, s.remote.MaxSize, s.remote.RecvOnly = r.AcceptTypes, r.MaxSize, r.RecvOnly
+	s.dropUnfit()
 }
 
 // bodiless returns a SEND without a body, as it starts a session and keeps one

@@ -21,6 +21,8 @@ type source interface {
 	take(n int) []byte
 	// waiting reports whether another chunk is ready.
 	waiting() bool
+	// held returns how many octets of the body are known to be there.
+	held() int64
 	stop()
 }
 
@@ -54,6 +56,7 @@ type memory struct {
 func (m *memory) start()                      { m.o.session.enqueue(m.o) }
 func (m *memory) ready(limit int) (int, bool) { return min(limit, m.left), m.left <= limit }
 func (m *memory) waiting() bool               { return true }
+func (m *memory) held() int64                 { return int64(m.left) }
 
 func (m *memory) stop() {
 	m.left = 0
@@ -102,6 +105,7 @@ func newPump(o *Outgoing, body io.Reader, size int64) *pump {
 
 func (p *pump) start()        { go p.run() }
 func (p *pump) waiting() bool { return len(p.chunks) > 0 }
+func (p *pump) held() int64   { return p.read }
 
 func (p *pump) ready(limit int) (n int, last bool) {
 	next := &p.chunks[0]

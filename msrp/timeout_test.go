@@ -13,14 +13,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A line is one direction of a connection: slow, behind a buffer that takes
-// everything at once.
+// A line is one direction of a connection, behind a buffer.
 type line struct {
 	mu     sync.Mutex
 	moved  *sync.Cond
 	octets []byte
 	ended  bool
-	rate   int // octets a second of fake time
+	rate   int // octets a second of fake time, 0 for no time at all
+	room   int // of the buffer, 0 for any number
 }
 
 func newLine(rate int) *line {
@@ -32,12 +32,24 @@ func newLine(rate int) *line {
 func (l *line) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ended {
-		return 0, io.ErrClosedPipe
+	n := 0
+	for n < len(p) && !l.ended {
+		m := len(p) - n
+		if l.room > 0 {
+			m = min(m, l.room-len(l.octets))
+		}
+		if m == 0 {
+			l.moved.Wait()
+			continue
+		}
+		l.octets = append(l.octets, p[n:n+m]...)
+		n += m
+		l.moved.Broadcast()
 	}
-	l.octets = append(l.octets, p...)
-	l.moved.Broadcast()
-	return len(p), nil
+	if n < len(p) {
+		return n, io.ErrClosedPipe
+	}
+	return n, nil
 }
 
 func (l *line) Read(p []byte) (int, error) {
@@ -47,11 +59,14 @@ func (l *line) Read(p []byte) (int, error) {
 	}
 	n := copy(p[:min(len(p), 1024)], l.octets)
 	l.octets = l.octets[n:]
+	l.moved.Broadcast()
 	l.mu.Unlock()
 	if n == 0 {
 		return 0, io.EOF
 	}
-	time.Sleep(time.Duration(n) * time.Second / time.Duration(l.rate))
+	if l.rate > 0 {
+		time.Sleep(time.Duration(n) * time.Second / time.Duration(l.rate))
+	}
 	return n, nil
 }
 
@@ -72,13 +87,16 @@ type lineEnd struct {
 
 func (e lineEnd) Close() error { return e.close() }
 
+func pairOverLines(t *testing.T, up, down *line) (alice, bob *Session) {
+	end := func() error { return errors.Join(up.Close(), down.Close()) }
+	return pairOver(t, lineEnd{down, up, end}, lineEnd{up, down, end})
+}
+
 // The window takes longer than 30 seconds to pass, and no request waits so
 // long once it was its turn (RFC 4975, section 7.1.1).
 func TestSlowLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		up, down := newLine(4<<10), newLine(1<<20)
-		end := func() error { return errors.Join(up.Close(), down.Close()) }
-		alice, bob := pairOver(t, lineEnd{down, up, end}, lineEnd{up, down, end})
+		alice, bob := pairOverLines(t, newLine(4<<10), newLine(1<<20))
 		go readAfterEachOther(bob)
 		file := send(t, alice, 2<<20, bytes.NewReader(make([]byte, 2<<20)))
 		time.Sleep(20 * time.Second)
@@ -92,6 +110,7 @@ func TestSlowLine(t *testing.T) {
 // A neighbour that answers no more is noticed 30 seconds after it did last, and
 // so is a request that is lost among others.
 func TestTimeout(t *testing.T) {
+	t.Attr("requirement", "S-41")
 	setUp := func(t *testing.T) (start time.Time, s *Session, p *rawPeer, out *Outgoing) {
 		s, p = newRawPeer(t, SessionOptions{}, Remote{ChunkSize: 1000}, func(*Unit) int { return 0 })
 		start = time.Now()

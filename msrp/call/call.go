@@ -39,8 +39,9 @@ type Place struct {
 	UsePath msrp.Path
 	// Conn is the connection to the own relay, nil without one.
 	Conn *msrp.Conn
-	// Dial connects to a peer that this side is to reach without a relay. It
-	// is nil with one.
+	// Dial connects to a peer that this side is to reach without a relay, at the
+	// first URI of its path (RFC 4975, section 8.3); it is nil with one. The
+	// connection is the host's to close, once the session is over.
 	Dial func(ctx context.Context, peer sdp.Stream) (*msrp.Conn, error)
 	// Setup is which roles this side can take: active where nobody can connect
 	// to it.

@@ -140,6 +140,7 @@ func TestRoles(t *testing.T) {
 	} {
 		for _, secure := range []bool{false, true} {
 			t.Run(c.name+map[bool]string{false: ", TCP", true: ", TLS"}[secure], func(t *testing.T) {
+				t.Attr("requirement", "S-01")
 				t.Attr("requirement", "D-12")
 				if strings.Contains(c.name, "without a=setup") {
 					t.Attr("requirement", "D-15")
@@ -188,6 +189,7 @@ func TestFingerprints(t *testing.T) {
 		{"taken out", "", func(err error) bool { _, ok := errors.AsType[x509.UnknownAuthorityError](err); return ok }},
 	} {
 		t.Run(c.name+", in the answer", func(t *testing.T) {
+			t.Attr("requirement", "S-52")
 			from, to := newUser(t, sdp.ActPass, true).call(), newUser(t, sdp.Passive, true).call()
 			offer, err := from.Offer(t.Context())
 			require.NoError(t, err)
@@ -199,6 +201,7 @@ func TestFingerprints(t *testing.T) {
 			assert.Equal(t, msrp.StateConnecting, to.Session().State()) // it heard nothing
 		})
 		t.Run(c.name+", in the offer", func(t *testing.T) {
+			t.Attr("requirement", "S-52")
 			from, to := newUser(t, sdp.Passive, true).call(), newUser(t, sdp.Active, true).call()
 			offer, err := from.Offer(t.Context())
 			require.NoError(t, err)
@@ -248,6 +251,68 @@ func TestAnswerFollowsTheOffer(t *testing.T) {
 	assert.Contains(t, answer, "m=message 9 TCP/TLS/MSRP *\r\n")
 	require.NoError(t, from.Accept(t.Context(), answer))
 	talk(t, to.Session(), from.Session())
+}
+
+// RFC 4975, section 8.3; RFC 4976, section 5.1: who is connected to, and what
+// stands in the paths of the first request.
+func TestPaths(t *testing.T) {
+	const own, target = "msrp://relay.example.com:2855/0wnt0ken;tcp", "msrp://bob.example.com:9/s3ss10n;tcp"
+	for _, c := range []struct {
+		name  string
+		relay bool // of the caller's own, to which there is a connection
+	}{
+		{"without an own relay: the leftmost URI of the peer's path", false},
+		{"with an own relay: that, and in front of the peer's path", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Attr("requirement", "S-02")
+			t.Attr("requirement", "S-13")
+			l, err := net.Listen("tcp", "127.0.0.1:0") // the peer's relay
+			require.NoError(t, err)
+			defer l.Close()
+			theirs := "msrp://" + l.Addr().String() + "/t0ken;tcp " + target
+
+			alice := newUser(t, sdp.ActPass, false)
+			arrived := func() net.Conn {
+				conn, err := l.Accept()
+				require.NoError(t, err)
+				return conn
+			}
+			want := theirs
+			if c.relay {
+				ours, relay := net.Pipe()
+				conn := alice.endpoint.NewConn(msrp.NewStream(ours))
+				t.Cleanup(func() { conn.Close() })
+				want = own + " " + theirs
+				arrived = func() net.Conn { return relay }
+				alice.adjust = func(p *call.Place) {
+					p.UsePath, err = msrp.ParsePath(own)
+					require.NoError(t, err)
+					p.Path, p.Conn, p.Dial = p.UsePath.Reverse().Join(p.URI), conn, nil
+				}
+			}
+			from := alice.call()
+			_, err = from.Offer(t.Context())
+			require.NoError(t, err)
+			answer := head + "m=message 9 TCP/MSRP *\r\na=setup:passive\r\na=accept-types:*\r\na=path:" + theirs + "\r\n"
+			require.NoError(t, from.Accept(t.Context(), answer))
+			conn := arrived()
+			defer conn.Close()
+			conn.SetDeadline(time.Now().Add(guard))
+			r := msrp.NewReader(conn)
+			for n := range 2 {
+				u, err := r.Next()
+				require.NoError(t, err)
+				assert.Equal(t, msrp.MethodSend, u.Method)
+				assert.Equal(t, want, u.To.String())
+				assert.Equal(t, from.Session().URI().String(), u.From.String())
+				if n == 0 {
+					_, err = from.Session().Send(t.Context(), msrp.Text("hello"))
+					require.NoError(t, err)
+				}
+			}
+		})
+	}
 }
 
 // RFC 4975, section 8.6: each side keeps to what the other's SDP says.

@@ -58,6 +58,7 @@ func (users) HA1(a digest.Algorithm, username string) (ha1, user string, ok bool
 // A place that was reserved serves the next session of its kind, once, and only
 // while enough of its time is left.
 func TestReserve(t *testing.T) {
+	t.Attr("requirement", "S-05") // all of them over one connection
 	synctest.Test(t, func(t *testing.T) {
 		r, err := relay.New(relay.Config{
 			Host: "relay.example.com", Port: 2855, PlainPort: 2856, PlainPeers: true, Users: users{}, DefaultExpires: time.Hour,
@@ -88,6 +89,7 @@ func TestReserve(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, auths, r.Stats().Auths)
 			assert.Equal(t, secure, p.URI.Secure())
+			assert.Same(t, conn, p.Conn)
 			return p
 		}
 		require.NoError(t, host.Reserve(t.Context(), true))

@@ -198,7 +198,8 @@ func SelfSigned(hosts ...string) (tls.Certificate, error) {
 // is closed, and returns its error then; a tls.Listener serves msrps URIs. Other
 // failures pass: a lack of file descriptors ends when connections do. A
 // connection that brings no request for one of the sessions within 30 seconds
-// is closed (RFC 4976, section 6.1 asks it of relays).
+// is closed (RFC 4976, section 6.1 asks it of relays), and so is one that has
+// carried no session for 5 to 10 minutes: nobody else would do it.
 func Serve(l net.Listener, endpoint *msrp.Endpoint) error {
 	const shortest, longest = 5 * time.Millisecond, time.Second
 	pause := shortest
@@ -214,14 +215,27 @@ func Serve(l net.Listener, endpoint *msrp.Endpoint) error {
 		}
 		pause = shortest
 		conn := endpoint.NewConn(msrp.NewStream(c))
-		idle := time.AfterFunc(30*time.Second, func() {
-			if conn.Sessions() == 0 {
-				conn.Close()
-			}
-		})
-		go func() {
-			<-conn.Done()
-			idle.Stop()
-		}()
+		go closeUnused(conn)
+	}
+}
+
+// closeUnused closes a connection once it has been of no use for a while.
+func closeUnused(conn *msrp.Conn) {
+	look := time.NewTimer(30 * time.Second)
+	defer look.Stop()
+	unused := true // before its first request
+	for {
+		select {
+		case <-conn.Done():
+			return
+		case <-look.C:
+		}
+		if before := unused; conn.Sessions() > 0 {
+			unused = false
+		} else if unused = true; before {
+			conn.Close()
+			return
+		}
+		look.Reset(5 * time.Minute)
 	}
 }

@@ -170,6 +170,11 @@ func TestTrust(t *testing.T) {
 		{"no TLS", tls.Certificate{}, 0, nil, is[tls.RecordHeaderError]},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if len(c.fingerprints) > 0 {
+				t.Attr("requirement", "S-52")
+			} else {
+				t.Attr("requirement", "S-51")
+			}
 			l := listen(t)
 			type arrival struct{ octets, name string }
 			arrived := make(chan arrival, 1)
@@ -392,6 +397,7 @@ func (p pipes) dial() net.Conn {
 
 // RFC 4976, section 6.1: 30 seconds for a request that makes sense.
 func TestIdleConnections(t *testing.T) {
+	t.Attr("requirement", "S-12")
 	synctest.Test(t, func(t *testing.T) {
 		l := make(pipes)
 		endpoint := msrp.NewEndpoint(nil)
@@ -419,6 +425,27 @@ func TestIdleConnections(t *testing.T) {
 		assert.Equal(t, io.EOF, err)
 		assert.Equal(t, 30*time.Second, time.Since(start))
 		assert.NoError(t, alice.Probe(t.Context())) // hers stays
+		time.Sleep(24 * time.Hour)
+		assert.NoError(t, alice.Probe(t.Context()))
+
+		// After its last session it serves another one that comes soon, and ends
+		// if none does.
+		bob.Close()
+		time.Sleep(4 * time.Minute)
+		assert.NoError(t, conn.Err())
+		alice.Close()
+		carol, err := endpoint.NewSession(msrp.SessionOptions{URI: msrptest.NewURI(t, "carol")})
+		require.NoError(t, err)
+		again, err := alices.NewSession(msrp.SessionOptions{URI: msrptest.NewURI(t, "alice")})
+		require.NoError(t, err)
+		require.NoError(t, again.Start(msrp.Remote{Path: msrp.Path{carol.URI()}, Conn: conn, Active: true}))
+		time.Sleep(time.Hour)
+		assert.NoError(t, again.Probe(t.Context()))
+		carol.Close()
+		ended := time.Now()
+		<-conn.Done()
+		assert.LessOrEqual(t, time.Since(ended), 10*time.Minute)
+		assert.GreaterOrEqual(t, time.Since(ended), 5*time.Minute)
 	})
 }
 

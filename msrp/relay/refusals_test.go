@@ -322,7 +322,7 @@ func TestFailures(t *testing.T) {
 					alice := r.browser()
 					alice.c.SetDeadline(time.Time{})
 					token := alice.token("alice", aliceURI, true)
-					id := alice.send("SEND", token+" "+bobURI, aliceURI, text("hi"), "Message-ID: m3ss4ge1", "Byte-Range: 1-2/2", "Failure-Report: "+failure)
+					id := alice.send("SEND", token+" "+bobURI, aliceURI, text("hi"), "Message-ID: m3ss4ge1", "Byte-Range: 1-*/2", "Failure-Report: "+failure)
 					if want.response != "" {
 						alice.wantCode(id, 200, aliceURI, token)
 					}
@@ -331,6 +331,7 @@ func TestFailures(t *testing.T) {
 					g := bob.read()
 					c.happen(bob, g.TransactionID, token)
 					if want.report != "" {
+						t.Attr("requirement", "S-36")
 						g = alice.want("REPORT", aliceURI, token)
 						assert.Equal(t, want.report, g.Header.Get("Status"))
 						assert.Equal(t, "1-2/2", g.Header.Get("Byte-Range"))
