@@ -54,6 +54,21 @@
 // Message-ID may have up to 128 visible characters, and an empty body may lack
 // the CRLF behind it.
 //
+// Sending, a chunk is handed to the transport whole, so that a response or report
+// waits for the chunk in hand, and goes before the next one, where RFC 4975,
+// section 7.1.1 would interrupt the chunk: it has 8 KiB, or at most the 64 KiB
+// that a relay granted, and not as much as possible, because many peers take no
+// more. Connections to peers without a relay are not shared unless the caller
+// does so: some serve one session on each (section 5.4 recommends it).
+//
+// Receiving, a 200 is held back for up to 10 seconds while the application does
+// not read, because it is the only credit a sender has (section 7.2 has it sent
+// immediately).
+//
+// Failing, a failure report ends its message, and the session only where its code
+// says so (481, 506): a relay also reports 408 of a peer that is merely slow, and
+// section 10.4 takes that for a timeout (section 7.3.2 ends the session).
+//
 // # Below
 //
 // [Reader] and [Unit] are the protocol on the wire, for those who inspect or
