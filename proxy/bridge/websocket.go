@@ -15,6 +15,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/webmsrp/webmsrp/msrp"
+	"github.com/webmsrp/webmsrp/msrp/relay"
 )
 
 // Subprotocol is what both sides of a WebSocket must name (RFC 7977, section
@@ -57,6 +58,10 @@ type webSocket struct {
 	// Programs that dial end soon afterwards, and have one to wait for.
 	patience time.Duration
 
+	// slow ends the connection where a message takes longer than messageTime.
+	slow        *time.Timer
+	messageTime time.Duration
+
 	once    sync.Once
 	closing atomic.Bool
 	over    chan struct{} // closed with the connection, after Close
@@ -64,7 +69,10 @@ type webSocket struct {
 
 func newWebSocket(c *websocket.Conn, chunk int) *webSocket {
 	c.SetReadLimit(int64(chunk) + maxHeader)
-	return &webSocket{c: c, over: make(chan struct{})}
+	w := &webSocket{c: c, over: make(chan struct{}), messageTime: messageTime}
+	w.slow = time.AfterFunc(w.messageTime, func() { c.CloseNow() })
+	w.slow.Stop()
+	return w
 }
 
 // The calls that follow take no context of their own: one that can be canceled
@@ -78,6 +86,8 @@ func (w *webSocket) ReadMessage() ([]byte, error) {
 	if err != nil {
 		return nil, closeError(err)
 	}
+	w.slow.Reset(w.messageTime)
+	defer w.slow.Stop()
 	w.buf = w.buf[:0]
 	for {
 		if len(w.buf) == cap(w.buf) {
@@ -121,7 +131,9 @@ func (w *webSocket) Flush() error { return nil }
 func (w *webSocket) Close(reason error) error {
 	code, text := websocket.StatusNormalClosure, ""
 	var syntax *msrp.SyntaxError
-	if errors.As(reason, &syntax) {
+	if errors.Is(reason, relay.ErrStopping) {
+		code, text = websocket.StatusGoingAway, "the server stops"
+	} else if errors.As(reason, &syntax) {
 		// At most 123 octets fit into a close frame.
 		code, text = websocket.StatusProtocolError, syntax.Error()
 		text = text[:min(len(text), 120)]
