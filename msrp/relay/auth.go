@@ -132,7 +132,7 @@ func (l *Link) authFailed(u *msrp.Unit, username, reason string) error {
 			l.finish()
 		}
 	}
-	if guard := l.relay.config.Guard; guard != nil {
+	if guard := l.relay.config.Guard; guard != nil && username != "" { // or else it is no guess
 		if wait := guard.Failed(l.info.Remote, username); wait > 0 {
 			time.AfterFunc(wait, tell)
 			return nil

@@ -64,6 +64,7 @@ type webSocket struct {
 
 	once    sync.Once
 	closing atomic.Bool
+	broken  atomic.Bool   // frames could not be read, or ended
 	over    chan struct{} // closed with the connection, after Close
 }
 
@@ -84,7 +85,7 @@ var background = context.Background()
 func (w *webSocket) ReadMessage() ([]byte, error) {
 	_, r, err := w.c.Reader(background)
 	if err != nil {
-		return nil, closeError(err)
+		return nil, w.ended(err)
 	}
 	w.slow.Reset(w.messageTime)
 	defer w.slow.Stop()
@@ -102,17 +103,18 @@ func (w *webSocket) ReadMessage() ([]byte, error) {
 			return w.buf, nil
 		}
 		if err != nil {
-			return nil, closeError(err)
+			return nil, w.ended(err)
 		}
 	}
 }
 
-// closeError makes io.EOF of an orderly end.
-func closeError(err error) error {
+// ended makes io.EOF of an orderly end.
+func (w *webSocket) ended(err error) error {
 	switch websocket.CloseStatus(err) {
 	case websocket.StatusNormalClosure, websocket.StatusGoingAway, websocket.StatusNoStatusRcvd:
 		return io.EOF
 	}
+	w.broken.Store(true)
 	return err
 }
 
@@ -131,7 +133,9 @@ func (w *webSocket) Flush() error { return nil }
 func (w *webSocket) Close(reason error) error {
 	code, text := websocket.StatusNormalClosure, ""
 	var syntax *msrp.SyntaxError
-	if errors.Is(reason, relay.ErrStopping) {
+	if w.broken.Load() {
+		code = websocket.StatusProtocolError // no MSRP either
+	} else if errors.Is(reason, relay.ErrStopping) {
 		code, text = websocket.StatusGoingAway, "the server stops"
 	} else if errors.As(reason, &syntax) {
 		// At most 123 octets fit into a close frame.
