@@ -139,6 +139,7 @@ func (r *Relay) newLink(t msrp.Transport, info LinkInfo, forToken *token) (*Link
 	}
 	if forToken == nil {
 		if r.accepted >= r.config.MaxLinks {
+			r.linksRefused.Add(1)
 			return nil, errFull
 		}
 		r.accepted++

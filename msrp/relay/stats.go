@@ -8,9 +8,9 @@ import (
 
 // counters count events since the start.
 type counters struct {
-	requests, reports, authsFailed, authsLocked, dials, dialsFailed atomic.Int64
-	toClients, toPeers                                              traffic
-	rejected, outcomes, auths                                       codes
+	requests, reports, linksRefused, authsFailed, authsLocked, dials, dialsFailed atomic.Int64
+	toClients, toPeers                                                            traffic
+	rejected, outcomes, auths                                                     codes
 }
 
 // traffic counts SENDs in one direction.
@@ -75,6 +75,7 @@ type Stats struct {
 	Rejected, Outcomes map[int]int64
 	ToClients, ToPeers Traffic
 	FailureReports     int64 // made by this relay
+	LinksRefused       int64 // connections, because there were too many
 	// AUTHs that were granted, had wrong credentials, or were locked out, and
 	// all of them by the code of the answer.
 	Auths, AuthsFailed, AuthsLocked int64
@@ -87,7 +88,7 @@ func (r *Relay) Stats() Stats {
 	s := Stats{
 		LinksByKind: make(map[Kind]int), Queued: r.queued.Load(),
 		Requests: r.requests.Load(), Rejected: r.rejected.snapshot(), Outcomes: r.outcomes.snapshot(),
-		ToClients: r.toClients.snapshot(), ToPeers: r.toPeers.snapshot(), FailureReports: r.reports.Load(),
+		ToClients: r.toClients.snapshot(), ToPeers: r.toPeers.snapshot(), FailureReports: r.reports.Load(), LinksRefused: r.linksRefused.Load(),
 		Auths: r.auths[msrp.StatusOK].Load(), AuthCodes: r.auths.snapshot(), AuthsFailed: r.authsFailed.Load(), AuthsLocked: r.authsLocked.Load(),
 		Dials: r.dials.Load(), DialsFailed: r.dialsFailed.Load(),
 	}

@@ -85,6 +85,7 @@ var all = []metric{
 			}
 		}
 	}),
+	one("connections_refused_total", "Connections that were refused because there are too many in all.", counter, func(s relay.Stats) int64 { return s.LinksRefused }),
 	describe("tokens", "Sessions of clients, each with a token.", gauge, []string{"mode"}, func(s relay.Stats, set func(float64, ...string)) {
 		set(float64(s.DirectTokens), "direct")
 		set(float64(s.Tokens-s.DirectTokens), "relay")
