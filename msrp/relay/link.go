@@ -153,7 +153,7 @@ func (r *Relay) newLink(t msrp.Transport, info LinkInfo, forToken *token) (*Link
 func (r *Relay) Serve(t msrp.Transport, info LinkInfo) error {
 	l, err := r.newLink(t, info, nil)
 	if err != nil {
-		t.Close(nil)
+		t.Close(err)
 		return err
 	}
 	timer := time.AfterFunc(firstRequest, func() {

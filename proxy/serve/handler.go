@@ -33,7 +33,7 @@ func (s *Server) handler() http.Handler {
 	if !c.Dev {
 		meeting.Check = s.check
 	}
-	mux.Handle("/rendezvous", meeting)
+	mux.Handle("/rendezvous", s.perClient(meeting))
 	if c.Dev {
 		mux.HandleFunc("GET /credentials", s.demoCredentials)
 	}
@@ -52,6 +52,23 @@ func (s *Server) unlessDraining(h http.Handler) http.Handler {
 			w.Header().Set("Connection", "close")
 			http.Error(w, "the server stops", http.StatusServiceUnavailable)
 			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// perClient bounds the connections of each client behind a trusted proxy to a
+// handler that returns when they end. Those of others the listener counts.
+func (s *Server) perClient(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.config.trusted.Contains(r.RemoteAddr) {
+			leave, ok := s.perAddress.Enter(s.config.trusted.Client(r))
+			if !ok {
+				s.counts.refused.WithLabelValues("address").Inc()
+				http.Error(w, "too many connections from one address", http.StatusTooManyRequests)
+				return
+			}
+			defer leave()
 		}
 		h.ServeHTTP(w, r)
 	})

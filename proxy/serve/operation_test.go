@@ -419,6 +419,8 @@ func TestConnectionsPerAddress(t *testing.T) {
 	}
 	assert.Equal(t, 429, from("192.0.2.1"))
 	assert.Equal(t, 101, from("192.0.2.2"))
+	_, _, r := behind.request(t, append([]string{"GET /rendezvous HTTP/1.1"}, behind.handshake("X-Forwarded-For: 192.0.2.1", "Sec-WebSocket-Protocol: "+rendezvous.Subprotocol)[1:]...)...)
+	assert.Equal(t, 429, r.StatusCode, "at the rendezvous as well")
 }
 
 // Guessing passwords is slow and has an end, for whoever does it.

@@ -31,7 +31,7 @@ import (
 const chunkSize = 64 << 10
 
 // cipherSuites are those of TLS 1.2 that encrypt and authenticate in one (RFC
-// 9325, section 4.2); those of TLS 1.3 are not chosen.
+// 9325, section 4.2); those of TLS 1.3 are as good and cannot be chosen.
 var cipherSuites = []uint16{
 	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
 	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
