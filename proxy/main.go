@@ -30,9 +30,17 @@ Each command explains its settings with --help.
 `
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:])
-	stop()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := context.WithCancel(context.Background())
+	hurry := make(chan struct{})
+	go func() {
+		<-signals
+		stop()
+		<-signals
+		close(hurry)
+	}()
+	err := run(ctx, hurry, os.Args[1:])
 	var wrong *settings.UsageError
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
@@ -45,7 +53,9 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string) error {
+// run runs a command until ctx ends, and what it has to finish then until hurry
+// is closed.
+func run(ctx context.Context, hurry <-chan struct{}, args []string) error {
 	command := ""
 	if len(args) > 0 {
 		command, args = args[0], args[1:]
@@ -56,6 +66,7 @@ func run(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
+		config.Hurry = hurry
 		return serve.Run(ctx, config, os.Stderr, func(s *serve.Server) {
 			if config.Dev {
 				s.Welcome(os.Stdout)

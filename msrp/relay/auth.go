@@ -33,14 +33,27 @@ func (l *Link) handleAuth(u *msrp.Unit) error {
 		return l.reject(u, msrp.StatusForbidden)
 	}
 
+	if l.info.User != "" {
+		// Known from the handshake; AUTH is still what asks for the token (RFC
+		// 7977, section 5.3.1).
+		return l.admit(u, l.info.User)
+	}
 	authorization, given := u.Header.Lookup("Authorization")
 	if !given {
-		l.challenge(u, false)
+		l.send(l.challenge(u, false))
 		return nil
 	}
 	answer, err := digest.ParseCredentials(authorization)
 	if err != nil {
-		return l.authFailed(u, "", err.Error())
+		// The error would quote the field: no log shows credentials.
+		return l.authFailed(u, "", "the credentials cannot be read")
+	}
+	guard := r.config.Guard
+	if guard != nil && guard.Locked(l.info.Remote, answer.Username) {
+		r.authsLocked.Add(1)
+		l.respond(u, msrp.StatusForbidden)
+		l.finish()
+		return nil
 	}
 	ha1, user, known := r.config.Users.HA1(answer.Algorithm, answer.Username)
 	good := answer.Verify(ha1, msrp.MethodAuth, u.To.Last().String())
@@ -48,10 +61,18 @@ func (l *Link) handleAuth(u *msrp.Unit) error {
 		return l.authFailed(u, answer.Username, "wrong username or password")
 	}
 	if !r.nonces.use(answer.Nonce, answer.NC) {
-		l.challenge(u, true) // right password, worn out nonce
+		l.send(l.challenge(u, true)) // right password, worn out nonce
 		return nil
 	}
+	if guard != nil {
+		guard.Passed(l.info.Remote, answer.Username)
+	}
+	return l.admit(u, user, msrp.Field{Name: "Authentication-Info", Value: answer.Info(ha1, u.To.Last().String()).String()})
+}
 
+// admit grants a token to a user who has proved who it is.
+func (l *Link) admit(u *msrp.Unit, user string, proof ...msrp.Field) error {
+	r, target := l.relay, u.To[0]
 	expires, bound := r.expires(u)
 	if bound.Name != "" {
 		l.respond(u, msrp.StatusOutOfBounds, bound)
@@ -64,16 +85,14 @@ func (l *Link) handleAuth(u *msrp.Unit) error {
 		return l.reject(u, msrp.StatusForbidden)
 	}
 	l.accept()
-	r.auths.Add(1)
-	r.config.Log.Debug("token granted", "user", user, "remote", l.info.Remote, "direct", direct, "expires", expires)
+	r.config.Log.Debug("token granted", "user", user, "remote", l.info.Remote, "token", excerpt(t.uri), "direct", direct, "expires", expires)
 	// Those behind a nearer relay reach this one through it: the way they came,
 	// nearest relay first (RFC 4976, section 5.1).
 	usePath := u.From[:len(u.From)-1].Reverse().Join(t.uri)
-	header := msrp.Header{
+	header := append(msrp.Header{
 		{Name: "Use-Path", Value: usePath.String()},
 		{Name: "Expires", Value: strconv.Itoa(int(expires / time.Second))},
-		{Name: "Authentication-Info", Value: answer.Info(ha1, u.To.Last().String()).String()},
-	}
+	}, proof...)
 	if direct {
 		features := "direct chunk-size=" + strconv.Itoa(r.config.ChunkSize)
 		if r.config.Fingerprint != nil && t.uri.Secure() {
@@ -85,8 +104,8 @@ func (l *Link) handleAuth(u *msrp.Unit) error {
 	return nil
 }
 
-// challenge asks for credentials, strongest first (RFC 7616, section 3.7).
-func (l *Link) challenge(u *msrp.Unit, stale bool) {
+// challenge returns what asks for credentials, strongest first (RFC 7616, section 3.7).
+func (l *Link) challenge(u *msrp.Unit, stale bool) *msrp.Unit {
 	c := digest.Challenge{
 		Realm: l.relay.config.Realm, Nonce: l.relay.nonces.next(), Opaque: "webmsrp", // msrplib fails without one
 		Stale: stale,
@@ -95,18 +114,31 @@ func (l *Link) challenge(u *msrp.Unit, stale bool) {
 	for _, c.Algorithm = range l.relay.config.Users.Algorithms() {
 		header = append(header, msrp.Field{Name: "WWW-Authenticate", Value: c.String()})
 	}
-	l.respond(u, msrp.StatusUnauthorized, header...)
+	l.note(u, msrp.StatusUnauthorized)
+	return &msrp.Unit{TransactionID: u.TransactionID, Code: msrp.StatusUnauthorized, To: u.From, From: u.To[:1], Header: header}
 }
 
 // authFailed answers credentials that prove nothing, and ends a connection
 // that keeps guessing (RFC 4976, section 6.3).
 func (l *Link) authFailed(u *msrp.Unit, username, reason string) error {
 	l.relay.authsFailed.Add(1)
-	l.relay.config.Log.Warn("AUTH failed", "username", username, "remote", l.info.Remote, "reason", reason)
-	l.challenge(u, false)
-	if l.auths++; l.auths >= maxAuths {
-		l.finish()
+	l.relay.config.Log.Warn("AUTH failed", "username", clip(username), "remote", l.info.Remote, "reason", reason)
+	answer := l.challenge(u, false).Append(nil, nil)
+	l.auths++
+	last := l.auths >= maxAuths
+	tell := func() {
+		l.sendWire(answer, "", nil)
+		if last {
+			l.finish()
+		}
 	}
+	if guard := l.relay.config.Guard; guard != nil && username != "" { // or else it is no guess
+		if wait := guard.Failed(l.info.Remote, username); wait > 0 {
+			time.AfterFunc(wait, tell)
+			return nil
+		}
+	}
+	tell()
 	return nil
 }
 

@@ -50,9 +50,19 @@ type owed struct {
 	until    time.Time
 }
 
-// take empties a flow, whose turn may still come and whose frame may be on its
+// bound returns how many octets of one session may wait before its sender gets
+// no more credit: the less, the more the relay holds for all of them.
+func (r *Relay) bound() int {
+	left := 1 - float64(r.queued.Load())/float64(r.config.MaxBuffered)
+	return int(maxQueued * min(1, max(0, 2*left)))
+}
+
+// take empties a flow of l, whose turn may still come and whose frame may be on its
 // way, and returns what it held; the link's mutex is held.
-func (f *flow) take() flow {
+func (l *Link) take(f *flow) flow {
+	for _, fr := range f.frames {
+		l.relay.queued.Add(-int64(len(fr.octets)))
+	}
 	held := flow{frames: f.frames, owed: f.owed, timer: f.timer}
 	f.frames, f.owed, f.timer = nil, nil, nil
 	return held
@@ -93,6 +103,7 @@ func (l *Link) enqueue(t *token, fr frame) bool {
 	}
 	f.frames = append(f.frames, fr)
 	f.queued += len(fr.octets)
+	l.relay.queued.Add(int64(len(fr.octets)))
 	if !f.blocked {
 		l.turns.Ready(&f.turn)
 		l.startWriting()
@@ -154,7 +165,7 @@ func (l *Link) sent(f *flow, fr frame) {
 	l.mu.Lock()
 	f.queued -= len(fr.octets)
 	var held []owed
-	if f.queued <= maxQueued {
+	if f.queued <= l.relay.bound() {
 		held, f.owed = f.owed, nil
 		if f.timer != nil {
 			f.timer.Stop()
@@ -172,7 +183,7 @@ func (l *Link) sent(f *flow, fr frame) {
 func (l *Link) credit(t *token, from *Link, response *msrp.Unit, message refused) {
 	l.mu.Lock()
 	f := l.flows[t]
-	if l.closed || f == nil || f.queued <= maxQueued {
+	if l.closed || f == nil || f.queued <= l.relay.bound() {
 		l.mu.Unlock()
 		from.send(response)
 		return
@@ -215,7 +226,7 @@ func (l *Link) room(t *token, from *Link) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f := l.flows[t]
-	if f == nil || f.queued <= maxQueued+overrun {
+	if f == nil || f.queued == 0 || f.queued <= maxQueued+overrun && l.relay.queued.Load() <= l.relay.config.MaxBuffered {
 		return true
 	}
 	if !patient {
@@ -229,10 +240,10 @@ func (l *Link) room(t *token, from *Link) bool {
 		l.mu.Unlock()
 	})
 	defer timer.Stop()
-	for !l.closed && !late && l.flows[t] == f && f.queued > maxQueued {
+	for !l.closed && !late && l.flows[t] == f && f.queued > l.relay.bound() {
 		l.changed.Wait()
 	}
-	return !late || f.queued <= maxQueued
+	return !late || f.queued <= l.relay.bound()
 }
 
 // carriesOthers reports whether a link serves more than one session. Only its

@@ -22,6 +22,9 @@ var errForeign = errors.New("relay: a request for another relay")
 // handle takes one unit from the neighbour (RFC 4976, section 6.2).
 func (l *Link) handle(u *msrp.Unit) error {
 	r := l.relay
+	if l.traces() {
+		l.trace("received", u)
+	}
 	switch {
 	case u.IsResponse():
 		l.handleResponse(u)
@@ -32,6 +35,8 @@ func (l *Link) handle(u *msrp.Unit) error {
 			return u.Invalid
 		}
 		return nil
+	case r.draining.Load() && expectsAnswer(u):
+		return nil // sent once more after the reconnection that follows
 	case u.Invalid != nil:
 		return l.reject(u, msrp.StatusBadRequest)
 	case u.Method == msrp.MethodAuth && len(u.To) == 1 && r.lookup(u.To[0]) == nil:
@@ -76,7 +81,6 @@ func (l *Link) accept() {
 // ends a connection that brings nothing else.
 func (l *Link) reject(u *msrp.Unit, code int) error {
 	l.respond(u, code)
-	l.relay.rejected.Add(1)
 	if l.failures++; l.failures >= maxFailures && !l.isAccepted() {
 		l.finish()
 	}
@@ -87,6 +91,7 @@ func (l *Link) reject(u *msrp.Unit, code int) error {
 // never, all others always (RFC 4975, section 7.2).
 func (l *Link) respond(u *msrp.Unit, code int, header ...msrp.Field) {
 	to := u.From
+	l.note(u, code)
 	switch u.Method {
 	case msrp.MethodReport:
 		return
@@ -119,6 +124,7 @@ func (t *token) isDirect() bool { return t != nil && t.direct }
 // forwardSend passes a SEND on, in pieces of what the next hop takes, while it
 // arrives (RFC 4976, section 6.4.1).
 func (l *Link) forwardSend(u *msrp.Unit, rt route) error {
+	r := l.relay
 	failure := u.FailureReport()
 	message := refused{u.To[0].SessionID(), u.MessageID()}
 	if code := l.refusal(message, u.ByteRange().Start); code != 0 {
@@ -171,10 +177,15 @@ func (l *Link) forwardSend(u *msrp.Unit, rt route) error {
 				tx.fail(code, comment)
 			}
 		}
-		l.relay.forwarded.Add(int64(len(piece.wire)))
+		rt.traffic(r).octets.Add(int64(len(piece.wire)))
+		l.charge(rt, len(piece.wire))
 		if piece.last {
 			break
 		}
+	}
+	rt.traffic(r).sends.Add(1)
+	if u.Flag == msrp.FlagComplete {
+		rt.traffic(r).messages.Add(1)
 	}
 	if failure.WantsOK() {
 		next.credit(rt.token(), l, &msrp.Unit{TransactionID: u.TransactionID, Code: msrp.StatusOK, To: u.From[:1], From: u.To[:1]}, message)
@@ -335,10 +346,12 @@ func (l *Link) forwardOther(u *msrp.Unit, rt route) error {
 			origin: l, id: strings.Clone(u.TransactionID), hops: rt.hops, to: u.From.Clone(), from: u.To[:1].Clone()[0],
 		}
 	}
-	if !next.sendWire(out.Append(nil, body), out.TransactionID, tx) {
+	wire := out.Append(nil, body)
+	if !next.sendWire(wire, out.TransactionID, tx) {
 		code, _ := next.whyLost()
 		l.respond(u, code)
 	}
+	l.charge(rt, len(wire))
 	return nil
 }
 

@@ -96,6 +96,7 @@ func TestManyNextHops(t *testing.T) {
 	}
 	late := r.browser()
 	assert.Equal(t, errFull, <-late.done)
+	assert.EqualValues(t, 1, r.relay.Stats().LinksRefused)
 }
 
 // With Failure-Report partial no response need ever come, and what waits for

@@ -30,8 +30,12 @@ const (
 
 // LinkInfo tells a relay what lies at the other end of a transport.
 type LinkInfo struct {
-	// Remote is the address, for logs.
+	// Remote is the address, for logs and for Config.Guard.
 	Remote string
+	// User is who the client is, where that is known without AUTH, from the
+	// handshake of a WebSocket for instance (RFC 7977, section 5.3.1). Its
+	// AUTHs are granted without a challenge then.
+	User string
 	// WebSocket marks a client of RFC 7977: it speaks through tokens of its
 	// own only, and gets chunks of at most Config.ChunkSize.
 	WebSocket bool
@@ -130,11 +134,12 @@ func (r *Relay) newLink(t msrp.Transport, info LinkInfo, forToken *token) (*Link
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed {
-		return nil, msrp.ErrConnClosed
+	if r.closed || forToken == nil && r.draining.Load() {
+		return nil, ErrStopping
 	}
 	if forToken == nil {
 		if r.accepted >= r.config.MaxLinks {
+			r.linksRefused.Add(1)
 			return nil, errFull
 		}
 		r.accepted++
@@ -148,7 +153,7 @@ func (r *Relay) newLink(t msrp.Transport, info LinkInfo, forToken *token) (*Link
 func (r *Relay) Serve(t msrp.Transport, info LinkInfo) error {
 	l, err := r.newLink(t, info, nil)
 	if err != nil {
-		t.Close(nil)
+		t.Close(err)
 		return err
 	}
 	timer := time.AfterFunc(firstRequest, func() {
@@ -202,7 +207,7 @@ func (l *Link) close(reason error) {
 	open := l.inFlight.All()
 	lost := make([]flow, 0, len(l.flows))
 	for _, f := range l.flows {
-		lost = append(lost, f.take())
+		lost = append(lost, l.take(f))
 	}
 	l.flows = nil
 	tokens := l.tokens
@@ -233,9 +238,12 @@ func (l *Link) close(reason error) {
 	}
 	if t != nil { // last, because it may wait for the neighbour
 		var syntax *msrp.SyntaxError
-		if errors.As(reason, &syntax) {
+		switch {
+		case errors.As(reason, &syntax):
 			t.Close(syntax)
-		} else {
+		case errors.Is(reason, ErrStopping):
+			t.Close(ErrStopping)
+		default:
 			t.Close(nil)
 		}
 	}
@@ -294,7 +302,7 @@ func (l *Link) disown(t *token) {
 	var lost flow
 	if f := l.flows[t]; f != nil {
 		delete(l.flows, t)
-		lost = f.take()
+		lost = l.take(f)
 	}
 	l.mu.Unlock()
 	lost.fail(msrp.StatusNoSession, msrp.StatusText(msrp.StatusNoSession))
@@ -364,6 +372,9 @@ func (l *Link) write() {
 		}
 		if turn != nil && err == nil {
 			err = l.t.Send(fr.octets)
+		}
+		if turn != nil {
+			l.relay.queued.Add(-int64(len(fr.octets)))
 		}
 		if flushed = control == nil && turn == nil; flushed && err == nil {
 			err = l.t.Flush()

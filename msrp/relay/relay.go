@@ -19,6 +19,7 @@ import (
 	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/webmsrp/webmsrp/msrp"
@@ -39,6 +40,22 @@ type Users interface {
 // ErrRefused is what [Config.Dial] returns, wrapped or not, for an address that
 // the policy does not allow: the client is told 403 and not 408.
 var ErrRefused = errors.New("relay: the address is not allowed")
+
+// ErrStopping is the reason with which a relay that is closed closes its
+// transports: a WebSocket tells its client that the server is going away.
+var ErrStopping = errors.New("relay: the relay is stopping")
+
+// A Guard slows down and locks out those who guess passwords. Its methods are
+// safe for concurrent use; remote is [LinkInfo.Remote], username as the client
+// gives it.
+type Guard interface {
+	// Locked reports whether credentials are not even looked at.
+	Locked(remote, username string) bool
+	// Failed counts wrong credentials and returns how long the answer waits.
+	Failed(remote, username string) time.Duration
+	// Passed counts right ones.
+	Passed(remote, username string)
+}
 
 // A Hop is where a relay wants to connect to.
 type Hop struct {
@@ -73,6 +90,16 @@ type Config struct {
 	MaxLinks int
 	// MaxTokensPerUser bounds the tokens of one user. Default 100.
 	MaxTokensPerUser int
+	// MaxBytesPerSecond bounds what one user sends and is sent, in octets of
+	// requests. Whoever sends more is not read from for a while, where that
+	// holds up nobody else. Default: no bound.
+	MaxBytesPerSecond int
+	// MaxBuffered bounds the octets of SENDs that wait for next hops, all
+	// together. From half of it on each session may have less waiting before
+	// the 200s of its sender are held back, which are its credit. Default 1 GiB.
+	MaxBuffered int64
+	// Guard hears of AUTH requests with credentials. Default: nobody does.
+	Guard Guard
 	// ChunkSize is the most octets of body in one SEND to a WebSocket, and
 	// what clients are asked to use. Default 64 KiB.
 	ChunkSize int
@@ -107,6 +134,9 @@ func (c *Config) setDefaults() {
 	if c.MaxTokensPerUser == 0 {
 		c.MaxTokensPerUser = 100
 	}
+	if c.MaxBuffered == 0 {
+		c.MaxBuffered = 1 << 30
+	}
 	if c.ChunkSize == 0 {
 		c.ChunkSize = 64 << 10
 	}
@@ -127,11 +157,14 @@ type Relay struct {
 
 	mu     sync.RWMutex
 	tokens map[string]*token // by the session ID of their URI
-	byUser map[string]int    // how many tokens
+	byUser map[string]*account
 	links  map[*Link]struct{}
 	closed bool
 
 	accepted int // of links, those that were not dialled
+
+	draining atomic.Bool
+	queued   atomic.Int64 // octets of SENDs that wait for next hops
 }
 
 // New returns a relay without links.
@@ -144,7 +177,7 @@ func New(c Config) (*Relay, error) {
 		config: c,
 		nonces: newNonces(),
 		tokens: make(map[string]*token),
-		byUser: make(map[string]int),
+		byUser: make(map[string]*account),
 		links:  make(map[*Link]struct{}),
 	}, nil
 }
@@ -157,7 +190,7 @@ func (r *Relay) Close() error {
 	r.mu.Unlock()
 	var wg sync.WaitGroup
 	for l := range links {
-		wg.Go(func() { l.close(msrp.ErrConnClosed) }) // each may wait for its neighbour
+		wg.Go(func() { l.close(ErrStopping) }) // each may wait for its neighbour
 	}
 	wg.Wait()
 	return nil
@@ -170,6 +203,7 @@ type token struct {
 	owner  *Link    // the connection whose AUTH it answered
 	client msrp.URI // the first URI of that AUTH's From-Path
 	user   string
+	of     *account // the user's
 	direct bool
 	expire *time.Timer
 
@@ -229,13 +263,17 @@ func (r *Relay) grant(owner *Link, client msrp.URI, user string, secure, direct 
 	t := &token{uri: uri, owner: owner, client: client, user: user, direct: direct}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.byUser[user] >= r.config.MaxTokensPerUser {
+	if t.of = r.byUser[user]; t.of == nil {
+		t.of = &account{}
+	}
+	if t.of.tokens >= r.config.MaxTokensPerUser {
 		return nil, errors.New("too many tokens of one user")
 	}
 	if !owner.own(t) {
 		return nil, msrp.ErrConnClosed
 	}
-	r.byUser[user]++
+	t.of.tokens++
+	r.byUser[strings.Clone(user)] = t.of
 	r.tokens[uri.SessionID()] = t
 	t.expire = time.AfterFunc(expires, func() { r.revoke(t) })
 	return t, nil
@@ -247,7 +285,7 @@ func (r *Relay) revoke(t *token) {
 	r.mu.Lock()
 	if r.tokens[t.uri.SessionID()] == t {
 		delete(r.tokens, t.uri.SessionID())
-		if r.byUser[t.user]--; r.byUser[t.user] == 0 {
+		if t.of.tokens--; t.of.tokens == 0 {
 			delete(r.byUser, t.user)
 		}
 	}

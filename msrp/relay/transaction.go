@@ -32,6 +32,7 @@ func (tx *transaction) fail(code int, comment string) {
 		return
 	}
 	tx.origin.relay.reports.Add(1)
+	tx.origin.relay.outcomes.add(code)
 	if code == msrp.StatusStopSending {
 		tx.origin.refuse(refused{tx.from.SessionID(), tx.messageID}, code)
 	}
@@ -80,6 +81,8 @@ func (l *Link) handleResponse(u *msrp.Unit) {
 				comment = msrp.StatusText(u.Code)
 			}
 			tx.fail(u.Code, comment)
+		} else {
+			l.relay.outcomes.add(u.Code)
 		}
 	default:
 		tx.back(u)

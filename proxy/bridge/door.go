@@ -4,6 +4,7 @@
 package bridge
 
 import (
+	"errors"
 	"log/slog"
 	"maps"
 	"net"
@@ -31,6 +32,17 @@ type Door struct {
 	// over WebSocket must be (RFC 7977, section 10). nil takes all, for a
 	// server on loopback.
 	Secure func(*http.Request) bool
+	// Trusted are the proxies whose X-Forwarded-For is believed.
+	Trusted Trusted
+	// PerAddress bounds the clients behind each address that a trusted proxy
+	// names. nil is no bound.
+	PerAddress *PerAddress
+	// User returns the user whom the handshake proves, or "" for one who has to
+	// log in with AUTH. nil stands for handshakes that prove nothing.
+	User func(*http.Request) (string, error)
+	// Refused hears why a handshake was refused: tls, subprotocol, origin,
+	// handshake, user, address. nil is fine.
+	Refused func(reason string)
 	// ChunkSize is the most octets of body in one message.
 	ChunkSize int
 	Log       *slog.Logger
@@ -40,14 +52,34 @@ type Door struct {
 }
 
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	refuse := func(reason, text string, status int) {
+		d.refused(reason)
+		http.Error(w, text, status)
+	}
 	if d.Secure != nil && !d.Secure(r) {
-		http.Error(w, "MSRP over WebSocket needs wss://", http.StatusForbidden)
+		refuse("tls", "MSRP over WebSocket needs wss://", http.StatusForbidden)
 		return
 	}
 	if !Offers(r, Subprotocol) {
 		w.Header().Set("Sec-WebSocket-Protocol", Subprotocol)
-		http.Error(w, "this is the MSRP door: open a WebSocket with the subprotocol msrp", http.StatusBadRequest)
+		refuse("subprotocol", "this is the MSRP door: open a WebSocket with the subprotocol msrp", http.StatusBadRequest)
 		return
+	}
+	info := relay.LinkInfo{Remote: d.Trusted.Client(r), WebSocket: true, Secure: d.Secure != nil, Host: hostname(r.Host)}
+	if d.User != nil {
+		var err error
+		if info.User, err = d.User(r); err != nil {
+			refuse("user", err.Error(), http.StatusBadRequest)
+			return
+		}
+	}
+	leave := func() {}
+	if d.Trusted.Contains(r.RemoteAddr) {
+		var ok bool
+		if leave, ok = d.PerAddress.Enter(info.Remote); !ok {
+			refuse("address", "too many connections from one address", http.StatusTooManyRequests)
+			return
+		}
 	}
 	if origin := r.Header.Get("Origin"); origin != "" {
 		w.Header().Set("Access-Control-Allow-Origin", origin) // RFC 7977, section 7; Accept checks it
@@ -59,20 +91,45 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		CompressionMode: websocket.CompressionDisabled,
 	})
 	if err != nil {
-		d.Log.Info("WebSocket refused", "remote", r.RemoteAddr, "origin", r.Header.Get("Origin"), "error", err)
+		leave()
+		reason := "handshake"
+		if strings.Contains(err.Error(), "Origin") {
+			reason = "origin"
+		}
+		d.refused(reason)
+		d.Log.Info("WebSocket refused", "remote", info.Remote, "origin", clip(r.Header.Get("Origin")), "reason", reason)
 		return
 	}
-	info := relay.LinkInfo{Remote: r.RemoteAddr, WebSocket: true, Secure: d.Secure != nil, Host: hostname(r.Host)}
 	ws := newWebSocket(c, d.ChunkSize)
 	d.enter(ws)
 	// Returning from here frees what net/http holds for the request.
 	go func() {
 		go ws.keepAlive()
 		err := d.Relay.Serve(msrp.NewMessages(ws), info)
-		d.Log.Debug("WebSocket closed", "remote", info.Remote, "error", err)
+		d.Log.Debug("WebSocket closed", "remote", info.Remote, "error", discreet(err))
 		<-ws.over
 		d.leave(ws)
+		leave()
 	}()
+}
+
+func (d *Door) refused(reason string) {
+	if d.Refused != nil {
+		d.Refused(reason)
+	}
+}
+
+// clip bounds what a client says in a log.
+func clip(s string) string { return s[:min(len(s), 100)] }
+
+// discreet returns an error as a log may have it: what a client sent in place
+// of MSRP may be anything.
+func discreet(err error) error {
+	var syntax *msrp.SyntaxError
+	if errors.As(err, &syntax) {
+		return &msrp.SyntaxError{Offset: syntax.Offset, Expected: syntax.Expected}
+	}
+	return err
 }
 
 // hostname takes the port off a header Host, and the brackets off an IPv6

@@ -62,7 +62,31 @@ func (d *Dialer) Dial(ctx context.Context, to relay.Hop) (msrp.Transport, error)
 		}
 		return nil, err
 	}
-	return msrp.NewStream(c), nil
+	return newStream(c), nil
+}
+
+// Reason says in a word why a dial failed: denied, port or address for what the
+// policy refuses, name, connect, tls, fingerprint or timeout.
+func Reason(err error) string {
+	var refused *refusal
+	var name *net.DNSError
+	var connect *net.OpError
+	switch {
+	case errors.As(err, &refused):
+		return refused.reason
+	case errors.Is(err, msrpnet.ErrFingerprint):
+		return "fingerprint"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, os.ErrDeadlineExceeded):
+		return "timeout"
+	case errors.As(err, &name):
+		return "name"
+	case errors.As(err, &connect) && connect.Op == "dial":
+		if connect.Timeout() {
+			return "timeout"
+		}
+		return "connect"
+	}
+	return "tls"
 }
 
 // How long to wait after a connection could not be taken, at first and at most.
@@ -90,7 +114,7 @@ func Serve(l net.Listener, r *relay.Relay, secure bool, log *slog.Logger) error 
 			continue
 		}
 		pause = 0
-		go r.Serve(msrp.NewStream(c), linkInfo(c, secure))
+		go r.Serve(newStream(c), linkInfo(c, secure))
 	}
 }
 
@@ -107,16 +131,19 @@ func linkInfo(c net.Conn, secure bool) relay.LinkInfo {
 // A Certificate is a key pair in files that is read again when they change.
 type Certificate struct {
 	certFile, keyFile string
+	log               *slog.Logger
 
 	mu      sync.Mutex
 	pair    *tls.Certificate
 	modTime [2]time.Time
 	checked time.Time
+	problem string // why the files could not be read again, "" if they could
 }
 
-// LoadCertificate reads a key pair in PEM.
-func LoadCertificate(certFile, keyFile string) (*Certificate, error) {
-	c := &Certificate{certFile: certFile, keyFile: keyFile}
+// LoadCertificate reads a key pair in PEM. The log gets what becomes of later
+// changes.
+func LoadCertificate(certFile, keyFile string, log *slog.Logger) (*Certificate, error) {
+	c := &Certificate{certFile: certFile, keyFile: keyFile, log: log}
 	return c, c.reload()
 }
 
@@ -146,7 +173,23 @@ func (c *Certificate) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if time.Since(c.checked) > time.Second {
-		c.reload() // files that are being replaced leave the old pair in use
+		c.refresh()
 	}
 	return c.pair, nil
+}
+
+// refresh reads the files if they changed. A pair that cannot be read leaves the
+// old one in use, and is told once; c.mu is held.
+func (c *Certificate) refresh() {
+	before, problem := c.pair, ""
+	if err := c.reload(); err != nil {
+		problem = err.Error()
+	}
+	if problem != c.problem && problem != "" {
+		c.log.Error("the new certificate cannot be used, the old one stays", "error", problem)
+	}
+	c.problem = problem
+	if c.pair != before {
+		c.log.Info("the certificate was read again", "file", c.certFile)
+	}
 }

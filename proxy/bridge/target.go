@@ -96,6 +96,20 @@ func (r Rule) matches(host string, addr netip.Addr, port uint16) bool {
 	return r.name == "" || r.name == host
 }
 
+// refusal is the error of what the policy does not allow.
+type refusal struct {
+	reason string // in a word
+	text   string
+}
+
+func refuse(reason, format string, args ...any) error {
+	return &refusal{reason, fmt.Sprintf(format, args...)}
+}
+
+func (r *refusal) Error() string { return relay.ErrRefused.Error() + ": " + r.text }
+
+func (r *refusal) Unwrap() error { return relay.ErrRefused }
+
 // Check returns nil where the relay may connect to the address that host
 // resolved to, or an error that wraps [relay.ErrRefused] and says why not.
 func (p *Policy) Check(host string, at netip.AddrPort) error {
@@ -114,15 +128,15 @@ func (p *Policy) Check(host string, at netip.AddrPort) error {
 			// Also as it came: a rule may name a network that embeds IPv4
 			// addresses. In Allow that would let in the private among them.
 			if r.matches(host, addr, port) || r.matches(host, raw, port) {
-				return fmt.Errorf("%w: --peer-deny %s matches %s", relay.ErrRefused, r.text, at)
+				return refuse("denied", "--peer-deny %s matches %s", r.text, at)
 			}
 		}
 		if port < 1024 && port != 443 {
-			return fmt.Errorf("%w: port %d is below 1024 and needs --peer-allow", relay.ErrRefused, port)
+			return refuse("port", "port %d is below 1024 and needs --peer-allow", port)
 		}
 	}
 	if kind := special(addr); kind != "" {
-		return fmt.Errorf("%w: %s is %s and needs --peer-allow with that address", relay.ErrRefused, addr, kind)
+		return refuse("address", "%s is %s and needs --peer-allow with that address", addr, kind)
 	}
 	return nil
 }

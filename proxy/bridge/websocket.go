@@ -15,6 +15,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/webmsrp/webmsrp/msrp"
+	"github.com/webmsrp/webmsrp/msrp/relay"
 )
 
 // Subprotocol is what both sides of a WebSocket must name (RFC 7977, section
@@ -57,14 +58,22 @@ type webSocket struct {
 	// Programs that dial end soon afterwards, and have one to wait for.
 	patience time.Duration
 
+	// slow ends the connection where a message takes longer than messageTime.
+	slow        *time.Timer
+	messageTime time.Duration
+
 	once    sync.Once
 	closing atomic.Bool
+	broken  atomic.Bool   // frames could not be read, or ended
 	over    chan struct{} // closed with the connection, after Close
 }
 
 func newWebSocket(c *websocket.Conn, chunk int) *webSocket {
 	c.SetReadLimit(int64(chunk) + maxHeader)
-	return &webSocket{c: c, over: make(chan struct{})}
+	w := &webSocket{c: c, over: make(chan struct{}), messageTime: messageTime}
+	w.slow = time.AfterFunc(w.messageTime, func() { c.CloseNow() })
+	w.slow.Stop()
+	return w
 }
 
 // The calls that follow take no context of their own: one that can be canceled
@@ -76,8 +85,10 @@ var background = context.Background()
 func (w *webSocket) ReadMessage() ([]byte, error) {
 	_, r, err := w.c.Reader(background)
 	if err != nil {
-		return nil, closeError(err)
+		return nil, w.ended(err)
 	}
+	w.slow.Reset(w.messageTime)
+	defer w.slow.Stop()
 	w.buf = w.buf[:0]
 	for {
 		if len(w.buf) == cap(w.buf) {
@@ -92,17 +103,18 @@ func (w *webSocket) ReadMessage() ([]byte, error) {
 			return w.buf, nil
 		}
 		if err != nil {
-			return nil, closeError(err)
+			return nil, w.ended(err)
 		}
 	}
 }
 
-// closeError makes io.EOF of an orderly end.
-func closeError(err error) error {
+// ended makes io.EOF of an orderly end.
+func (w *webSocket) ended(err error) error {
 	switch websocket.CloseStatus(err) {
 	case websocket.StatusNormalClosure, websocket.StatusGoingAway, websocket.StatusNoStatusRcvd:
 		return io.EOF
 	}
+	w.broken.Store(true)
 	return err
 }
 
@@ -121,7 +133,11 @@ func (w *webSocket) Flush() error { return nil }
 func (w *webSocket) Close(reason error) error {
 	code, text := websocket.StatusNormalClosure, ""
 	var syntax *msrp.SyntaxError
-	if errors.As(reason, &syntax) {
+	if w.broken.Load() {
+		code = websocket.StatusProtocolError // no MSRP either
+	} else if errors.Is(reason, relay.ErrStopping) {
+		code, text = websocket.StatusGoingAway, "the server stops"
+	} else if errors.As(reason, &syntax) {
 		// At most 123 octets fit into a close frame.
 		code, text = websocket.StatusProtocolError, syntax.Error()
 		text = text[:min(len(text), 120)]

@@ -39,6 +39,7 @@ const (
 	clientClose = "\x88\x82\x00\x00\x00\x00\x03\xe8"
 	serverPong  = "\x8a\x00"
 	serverClose = "\x88\x02\x03\xe8"
+	serverAway  = "\x88\x12\x03\xe9the server stops"
 )
 
 func readFrame(t *testing.T, in io.Reader, want string) {
@@ -92,6 +93,37 @@ func TestCloseDoesNotWait(t *testing.T) {
 	}
 }
 
+// A message that drips in ends the connection, also where its sender answers
+// pings in between.
+func TestMessageThatDrips(t *testing.T) {
+	accepted := make(chan *webSocket, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{Subprotocol}})
+		if assert.NoError(t, err) {
+			accepted <- newWebSocket(c, 1000)
+		}
+	}))
+	defer server.Close()
+	client, in := silent(t, server)
+	ws := <-accepted
+	ws.messageTime = 50 * time.Millisecond
+	ended := make(chan error, 1)
+	go func() {
+		_, err := ws.ReadMessage()
+		ended <- err
+	}()
+	io.WriteString(client, "\x01\x81\x00\x00\x00\x00x"+clientPing)
+	readFrame(t, in, serverPong)
+	select {
+	case err := <-ended:
+		assert.Error(t, err)
+	case <-time.After(guard):
+		assert.Fail(t, "it is waited for")
+	}
+	_, err := in.ReadByte()
+	assert.Error(t, err)
+}
+
 // Wait waits for those that answer, and not for ever for the others.
 func TestDoorWait(t *testing.T) {
 	door := &Door{Relay: newRelay(t), ChunkSize: 1000, Log: slog.New(slog.DiscardHandler)}
@@ -100,8 +132,8 @@ func TestDoorWait(t *testing.T) {
 	first, in := silent(t, server)
 	_, other := silent(t, server)
 	door.Relay.Close()
-	readFrame(t, in, serverClose)
-	readFrame(t, other, serverClose)
+	readFrame(t, in, serverAway)
+	readFrame(t, other, serverAway)
 	door.Wait(time.Millisecond)
 	io.WriteString(first, clientClose)
 	_, err := in.ReadByte()

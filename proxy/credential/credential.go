@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -42,8 +43,10 @@ type Store struct {
 	secret string
 	path   string
 	realm  string
+	log    *slog.Logger
 
 	mu         sync.Mutex
+	problem    string // why the file could not be read again, "" if it could
 	users      hashes
 	algorithms []digest.Algorithm // that every user has a hash of
 	checked    time.Time          // when the file was last looked at
@@ -61,9 +64,10 @@ const checkEvery = time.Second
 
 // NewStore returns a store over an htdigest file, with lines user:realm:hash of
 // MD5 or SHA-256, and a secret; either may be "". The file is read again when
-// it changes. Lines of other realms do not count.
-func NewStore(path, secret, realm string) (*Store, error) {
-	s := &Store{secret: secret, path: path, realm: realm, algorithms: algorithms}
+// it changes, and the log gets what becomes of that. Lines of other realms do
+// not count.
+func NewStore(path, secret, realm string, log *slog.Logger) (*Store, error) {
+	s := &Store{secret: secret, path: path, realm: realm, log: log, algorithms: algorithms}
 	if path == "" && secret == "" {
 		return nil, errors.New("no users file and no secret")
 	}
@@ -77,11 +81,11 @@ func NewStore(path, secret, realm string) (*Store, error) {
 
 // reload reads the file if it has changed; s.mu is held or not needed yet.
 func (s *Store) reload() error {
+	s.checked = time.Now()
 	info, err := os.Stat(s.path)
 	if err != nil {
 		return err
 	}
-	s.checked = time.Now()
 	if info.ModTime().Equal(s.modTime) {
 		return nil
 	}
@@ -161,10 +165,21 @@ func (s *Store) Algorithms() []digest.Algorithm {
 }
 
 // refresh looks at the file now and then; s.mu is held. A file that is broken
-// for a moment leaves the users as they were.
+// leaves the users as they were, and is told once.
 func (s *Store) refresh() {
-	if s.path != "" && time.Since(s.checked) > checkEvery {
-		s.reload()
+	if s.path == "" || time.Since(s.checked) <= checkEvery {
+		return
+	}
+	before, problem := s.modTime, ""
+	if err := s.reload(); err != nil {
+		problem = err.Error()
+	}
+	if problem != s.problem && problem != "" {
+		s.log.Error("the new users file cannot be used, the old users stay", "error", problem)
+	}
+	s.problem = problem
+	if !s.modTime.Equal(before) {
+		s.log.Info("the users file was read again", "file", s.path, "users", len(s.users))
 	}
 }
 

@@ -1,6 +1,8 @@
 package credential
 
 import (
+	"bytes"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,8 +15,10 @@ import (
 	"github.com/webmsrp/webmsrp/msrp/digest"
 )
 
+var discard = slog.New(slog.DiscardHandler)
+
 func TestMinted(t *testing.T) {
-	s, err := NewStore("", "the shared secret", "realm")
+	s, err := NewStore("", "the shared secret", "realm", discard)
 	require.NoError(t, err)
 	username, password := Mint("the shared secret", "alice", time.Now().Add(time.Minute))
 	user, ok := s.Check(username, password)
@@ -57,7 +61,8 @@ func TestFile(t *testing.T) {
 		return user + ":realm:" + digest.HA1(a, user, "realm", password) + "\n"
 	}
 	write("# users\n\n"+line(digest.MD5, "alice", "one")+line(digest.MD5, "bob", "two")+line(digest.SHA256, "bob", "two")+"dora:elsewhere:"+strings.Repeat("a", 32), time.Now().Add(-time.Hour))
-	s, err := NewStore(path, "", "realm")
+	var log bytes.Buffer
+	s, err := NewStore(path, "", "realm", slog.New(slog.NewTextHandler(&log, nil)))
 	require.NoError(t, err)
 	assert.Equal(t, []digest.Algorithm{digest.MD5}, s.Algorithms(), "what alice can answer")
 	for _, c := range []struct {
@@ -71,10 +76,26 @@ func TestFile(t *testing.T) {
 	s.checked = time.Time{}
 	_, ok := s.Check("carol", "three")
 	assert.True(t, ok, "a change is seen")
-	write("broken", time.Now().Add(time.Hour))
+	_, ok = s.Check("alice", "one")
+	assert.False(t, ok, "who was taken out is out")
+	assert.Equal(t, 1, strings.Count(log.String(), "was read again"), &log)
+	for name, spoil := range map[string]func(){
+		"broken": func() { write("broken", time.Now().Add(time.Hour)) },
+		"gone":   func() { require.NoError(t, os.Remove(path)) },
+	} {
+		log.Reset()
+		spoil()
+		for range 3 {
+			s.checked = time.Time{}
+			_, ok = s.Check("carol", "three")
+			assert.True(t, ok, "a file that is %s changes nothing", name)
+		}
+		assert.Equal(t, 1, strings.Count(log.String(), "cannot be used"), "told once:\n%s", &log)
+	}
+	write(line(digest.SHA256, "dora", "four"), time.Now().Add(2*time.Hour))
 	s.checked = time.Time{}
-	_, ok = s.Check("carol", "three")
-	assert.True(t, ok, "a broken file changes nothing")
+	_, ok = s.Check("dora", "four")
+	assert.True(t, ok, "a file that is mended is used")
 	assert.Equal(t, []digest.Algorithm{digest.SHA256}, s.Algorithms())
 }
 
@@ -86,17 +107,17 @@ func TestBrokenFiles(t *testing.T) {
 	} {
 		path := filepath.Join(t.TempDir(), "users")
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-		_, err := NewStore(path, "", "realm")
+		_, err := NewStore(path, "", "realm", discard)
 		assert.ErrorContains(t, err, want)
 	}
 	for _, text := range []string{"alice:realm", "alice:realm:abc", "alice:realm:" + "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz"} {
 		path := filepath.Join(t.TempDir(), "users")
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-		_, err := NewStore(path, "", "realm")
+		_, err := NewStore(path, "", "realm", discard)
 		assert.ErrorContains(t, err, "line 1")
 	}
-	_, err := NewStore("", "", "realm")
+	_, err := NewStore("", "", "realm", discard)
 	assert.Error(t, err)
-	_, err = NewStore(filepath.Join(t.TempDir(), "none"), "", "realm")
+	_, err = NewStore(filepath.Join(t.TempDir(), "none"), "", "realm", discard)
 	assert.Error(t, err)
 }

@@ -3,6 +3,7 @@ package rendezvous
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -137,7 +138,7 @@ func TestNewestTakesTheName(t *testing.T) {
 
 func TestRegister(t *testing.T) {
 	url := server(t, func(s *Server) {
-		s.Check = func(username, password string) (string, bool) { return username, password == "secret" }
+		s.Check = func(_ *http.Request, username, password string) (string, bool) { return username, password == "secret" }
 	})
 	for name, c := range map[string]struct {
 		name, username, password string

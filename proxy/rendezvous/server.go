@@ -28,10 +28,10 @@ const (
 // A Server is the http.Handler of the rendezvous.
 type Server struct {
 	Bus Bus
-	// Check returns the user whom a username and password prove. A client may
-	// register that name alone. nil lets everyone take every name, for a server
-	// on loopback.
-	Check func(username, password string) (user string, ok bool)
+	// Check returns the user whom a handshake, or else a username and password,
+	// prove. A client may register that name alone. nil lets everyone take every
+	// name, for a server on loopback.
+	Check func(r *http.Request, username, password string) (user string, ok bool)
 	// Origins are the allowed values of the header Origin beside the server's
 	// own.
 	Origins []string
@@ -63,7 +63,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.SetReadLimit(maxMessage)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	if err := s.serve(ctx, c); err != nil {
+	if err := s.serve(ctx, c, r); err != nil {
 		s.Log.Debug("rendezvous ended", "remote", r.RemoteAddr, "error", err)
 	}
 }
@@ -76,10 +76,10 @@ type refusal struct {
 
 func (e *refusal) Error() string { return e.reason }
 
-func (s *Server) serve(ctx context.Context, c *websocket.Conn) error {
+func (s *Server) serve(ctx context.Context, c *websocket.Conn, r *http.Request) error {
 	l := newLine()
 	failed := make(chan error, 1)
-	go func() { failed <- s.receive(ctx, c, l) }()
+	go func() { failed <- s.receive(ctx, c, l, r) }()
 
 	ping := time.NewTicker(pingEvery)
 	defer ping.Stop()
@@ -115,14 +115,14 @@ func (s *Server) serve(ctx context.Context, c *websocket.Conn) error {
 }
 
 // receive registers the client and passes on what it sends, until it ends.
-func (s *Server) receive(ctx context.Context, c *websocket.Conn, l *line) error {
+func (s *Server) receive(ctx context.Context, c *websocket.Conn, l *line, r *http.Request) error {
 	first, cancel := context.WithTimeout(ctx, registerTime)
 	m, err := read(first, c)
 	cancel()
 	if err != nil {
 		return err
 	}
-	name, err := s.register(m)
+	name, err := s.register(m, r)
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (s *Server) receive(ctx context.Context, c *websocket.Conn, l *line) error 
 	}
 }
 
-func (s *Server) register(m Message) (string, error) {
+func (s *Server) register(m Message, r *http.Request) (string, error) {
 	if m.Type != TypeRegister {
 		return "", &refusal{http.StatusBadRequest, "the first message must be register"}
 	}
@@ -152,7 +152,7 @@ func (s *Server) register(m Message) (string, error) {
 	if s.Check == nil {
 		return name, nil
 	}
-	user, ok := s.Check(m.Username, m.Password)
+	user, ok := s.Check(r, m.Username, m.Password)
 	switch {
 	case !ok:
 		return "", &refusal{CodeUnauthorized, "wrong username or password"}

@@ -11,6 +11,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/webmsrp/webmsrp/msrp"
 	"github.com/webmsrp/webmsrp/proxy/bridge"
@@ -25,7 +26,7 @@ type Config struct {
 	PublicHost                                   string
 	PublicPort, PublicPlainPort                  int
 	TLSCert, TLSKey                              string
-	TrustedProxy                                 string
+	TrustedProxy, AuthHeader                     string
 
 	Realm, Users, Secret string
 
@@ -34,12 +35,20 @@ type Config struct {
 	PlainPeers                       bool
 	PeerChunk                        string
 	MaxConnections, MaxTokensPerUser int
+	MaxConnectionsPerAddress         int
+	MaxBytesPerSecond                int
+	MaxBuffered                      int64
+	DrainTimeout                     time.Duration
 	LogLevel, LogFormat              string
-	given                            map[string]bool // flags and variables that were set
-	allow, deny                      []bridge.Rule
-	trusted                          []netip.Prefix
-	peerChunk                        func(msrp.URI) int
-	logLevel                         slog.Level
+
+	// Hurry, once it is closed, cuts a drain short.
+	Hurry <-chan struct{}
+
+	given       map[string]bool // flags and variables that were set
+	allow, deny []bridge.Rule
+	trusted     bridge.Trusted
+	peerChunk   func(msrp.URI) int
+	logLevel    slog.Level
 }
 
 const summary = `webmsrp serve runs the MSRP relay for browsers: the WebSocket door /msrp, the
@@ -62,6 +71,7 @@ func Parse(args []string, out io.Writer) (*Config, error) {
 	fs.StringVar(&c.TLSCert, "tls-cert", "", "`file` with the certificate chain in PEM, read again when it changes")
 	fs.StringVar(&c.TLSKey, "tls-key", "", "`file` with its private key in PEM")
 	fs.StringVar(&c.TrustedProxy, "trusted-proxy", "", "`networks` of proxies in front that end TLS: connections from there count as\nTLS, and only theirs may name the client in X-Forwarded-For")
+	fs.StringVar(&c.AuthHeader, "auth-header", "", "`name` of the header in which a --trusted-proxy says which user it has\nauthenticated, X-Forwarded-User for instance; it must remove that of clients")
 	fs.StringVar(&c.Realm, "realm", "", "digest `realm`; default --public-host")
 	fs.StringVar(&c.Users, "users", "", "`file` of users as htdigest writes it, with MD5 or SHA-256 hashes")
 	fs.StringVar(&c.Secret, "secret", "", "shared `secret` for time-limited credentials, see webmsrp credential")
@@ -74,6 +84,10 @@ func Parse(args []string, out io.Writer) (*Config, error) {
 	fs.StringVar(&c.PeerChunk, "peer-chunk", "8192", "most `octets` in one chunk to a peer, 0 as it comes; exceptions by host:\n8192,*.example.com=0,old.example.net=2048")
 	fs.IntVar(&c.MaxConnections, "max-connections", 10_000, "most connections of clients and peers at a `number`")
 	fs.IntVar(&c.MaxTokensPerUser, "max-tokens-per-user", 100, "most sessions of one user at a `number`")
+	fs.IntVar(&c.MaxConnectionsPerAddress, "max-connections-per-address", 1000, "most connections from one address, or IPv6 network of 64 bits, at a `number`;\n0 for no limit")
+	fs.IntVar(&c.MaxBytesPerSecond, "max-bytes-per-second", 0, "most `octets` a second that one user sends and is sent, at least 16384; 0 for no\nlimit")
+	fs.Int64Var(&c.MaxBuffered, "max-buffered", 1<<30, "most `octets` that wait for connections, all together: from half of it on\nsenders get credit for less")
+	fs.DurationVar(&c.DrainTimeout, "drain-timeout", 20*time.Second, "how long requests under way may take when the program is told to stop")
 	fs.StringVar(&c.LogLevel, "log-level", "info", "`level`: debug, info, warn or error")
 	fs.StringVar(&c.LogFormat, "log-format", "text", "`format`: text or json")
 	if err := settings.Parse(fs, args, summary, out); err != nil {
@@ -107,6 +121,28 @@ func (c *Config) check() error {
 		}
 		c.trusted = append(c.trusted, prefix.Masked())
 	}
+	if c.AuthHeader != "" && len(c.trusted) == 0 {
+		return settings.Errorf("--auth-header is what a proxy says, and anybody could say it: give --trusted-proxy with the network of that proxy")
+	}
+	if strings.Trim(strings.ToLower(c.AuthHeader), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+		return settings.Errorf("--auth-header: %q is not the name of a header", c.AuthHeader)
+	}
+	for name, n := range map[string]int64{
+		"max-connections": int64(c.MaxConnections), "max-tokens-per-user": int64(c.MaxTokensPerUser), "max-buffered": c.MaxBuffered,
+	} {
+		if n <= 0 {
+			return settings.Errorf("--%s: %d is not a number above 0", name, n)
+		}
+	}
+	if c.MaxConnectionsPerAddress < 0 {
+		return settings.Errorf("--max-connections-per-address: %d is below 0", c.MaxConnectionsPerAddress)
+	}
+	if n := c.MaxBytesPerSecond; n != 0 && n < 16<<10 {
+		return settings.Errorf("--max-bytes-per-second: %d is neither 0 nor at least 16384", n)
+	}
+	if c.DrainTimeout < 0 {
+		return settings.Errorf("--drain-timeout: %v is below 0", c.DrainTimeout)
+	}
 	if err := c.logLevel.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		return settings.Errorf("--log-level: %q is none of debug, info, warn, error", c.LogLevel)
 	}
@@ -130,8 +166,8 @@ func (c *Config) check() error {
 	switch {
 	case c.TLSCert == "" && c.TrustedProxy == "":
 		return settings.Errorf("browsers need TLS: give --tls-cert and --tls-key, or --trusted-proxy with the network of the proxy that ends TLS (or try --dev on this machine)")
-	case c.Users == "" && c.Secret == "":
-		return settings.Errorf("nobody could log in: give --users with an htdigest file or --secret for time-limited credentials (or both)")
+	case c.Users == "" && c.Secret == "" && c.AuthHeader == "":
+		return settings.Errorf("nobody could log in: give --users with an htdigest file or --secret for time-limited credentials (or both), or --auth-header where the proxy in front authenticates")
 	case c.PublicHost == "":
 		return settings.Errorf("peers could not answer: give --public-host, the name by which they reach this machine")
 	case c.TLSCert == "" && !c.PlainPeers:

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -22,21 +23,98 @@ func (s *Server) handler() http.Handler {
 	c := s.config
 	origins := list(c.Origin)
 	mux := http.NewServeMux()
-	s.door = &bridge.Door{Relay: s.relay, Origins: origins, Secure: s.secure(), ChunkSize: chunkSize, Log: s.log}
+	s.door = &bridge.Door{
+		Relay: s.relay, Origins: origins, Secure: s.secure(), Trusted: c.trusted, PerAddress: s.perAddress, User: s.userOf,
+		Refused:   func(reason string) { s.counts.refused.WithLabelValues(reason).Inc() },
+		ChunkSize: chunkSize, Log: s.log,
+	}
 	mux.Handle("/msrp", s.door)
 	meeting := &rendezvous.Server{Bus: s.bus, Origins: origins, Secure: s.secure(), Log: s.log}
 	if !c.Dev {
-		meeting.Check = s.users.Check
+		meeting.Check = s.check
 	}
-	mux.Handle("/rendezvous", meeting)
+	mux.Handle("/rendezvous", s.perClient(meeting))
 	if c.Dev {
 		mux.HandleFunc("GET /credentials", s.demoCredentials)
 	}
 	mux.Handle("/", newAssets(c, s.log))
 	if c.Dev {
-		return localOnly(mux)
+		return s.unlessDraining(localOnly(mux))
 	}
-	return mux
+	return s.unlessDraining(mux)
+}
+
+// unlessDraining answers nothing any more once the program is told to stop: the
+// client shall try another instance, or this one when it is back.
+func (s *Server) unlessDraining(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.draining.Load() {
+			w.Header().Set("Connection", "close")
+			http.Error(w, "the server stops", http.StatusServiceUnavailable)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// perClient bounds the connections of each client behind a trusted proxy to a
+// handler that returns when they end. Those of others the listener counts.
+func (s *Server) perClient(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.config.trusted.Contains(r.RemoteAddr) {
+			leave, ok := s.perAddress.Enter(s.config.trusted.Client(r))
+			if !ok {
+				s.counts.refused.WithLabelValues("address").Inc()
+				http.Error(w, "too many connections from one address", http.StatusTooManyRequests)
+				return
+			}
+			defer leave()
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// userOf returns the user whom a trusted proxy has authenticated, or "".
+func (s *Server) userOf(r *http.Request) (string, error) {
+	c := s.config
+	if c.AuthHeader == "" || !c.trusted.Contains(r.RemoteAddr) {
+		return "", nil
+	}
+	values := r.Header.Values(c.AuthHeader)
+	switch {
+	case len(values) > 1:
+		// One of them may be the client's.
+		return "", errors.New("the header " + c.AuthHeader + " is there twice: the proxy must remove that of clients")
+	case len(values) == 0:
+		return "", nil
+	case len(values[0]) > maxUser:
+		return "", errors.New("the header " + c.AuthHeader + " is too long")
+	}
+	return values[0], nil
+}
+
+// maxUser is the longest name of a user from a header, in octets.
+const maxUser = 256
+
+// check is [rendezvous.Server.Check].
+func (s *Server) check(r *http.Request, username, password string) (user string, ok bool) {
+	if user, err := s.userOf(r); err != nil || user != "" {
+		return user, err == nil
+	}
+	remote := s.config.trusted.Client(r)
+	if s.lockout.Locked(remote, username) {
+		return "", false
+	}
+	if user, ok = s.users.Check(username, password); ok {
+		s.lockout.Passed(remote, username)
+		return user, true
+	}
+	s.log.Warn("rendezvous: wrong username or password", "remote", remote, "username", username[:min(len(username), 64)])
+	select {
+	case <-time.After(s.lockout.Failed(remote, username)):
+	case <-s.stopped:
+	}
+	return "", false
 }
 
 // localOnly answers only to names of this machine: a page elsewhere could have
@@ -75,11 +153,20 @@ func (s *Server) demoCredentials(w http.ResponseWriter, r *http.Request) {
 // adminHandler serves --admin-listen.
 func (s *Server) adminHandler() http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), metrics{s.relay})
+	registry.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		metrics{s.relay}, s.counts.refused, s.counts.dialsFailed,
+	)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	ok := func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("ok\n")) }
 	mux.HandleFunc("GET /healthz", ok)
-	mux.HandleFunc("GET /readyz", ok)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if s.draining.Load() {
+			http.Error(w, "stopping", http.StatusServiceUnavailable)
+			return
+		}
+		ok(w, r)
+	})
 	return mux
 }

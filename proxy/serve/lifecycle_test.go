@@ -76,7 +76,7 @@ func TestShutdownWithSilentClients(t *testing.T) {
 		frame := make([]byte, 4)
 		_, err := io.ReadFull(in, frame)
 		require.NoError(t, err)
-		assert.Equal(t, "\x88\x02\x03\xe8", string(frame), "a close frame (RFC 6455, section 5.5.1)")
+		assert.Equal(t, "\x88\x12\x03\xe9", string(frame), "a close frame that says going away (RFC 6455, section 7.4.1)")
 	}
 }
 

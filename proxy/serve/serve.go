@@ -12,11 +12,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/webmsrp/webmsrp/msrp"
 	"github.com/webmsrp/webmsrp/msrp/msrpnet"
 	"github.com/webmsrp/webmsrp/msrp/relay"
 	"github.com/webmsrp/webmsrp/proxy/bridge"
@@ -29,6 +30,14 @@ import (
 // 256 KiB in all of them, and 64 aborts and interleaves soonest.
 const chunkSize = 64 << 10
 
+// cipherSuites are those of TLS 1.2 that encrypt and authenticate in one (RFC
+// 9325, section 4.2); those of TLS 1.3 are as good and cannot be chosen.
+var cipherSuites = []uint16{
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+}
+
 // A Server is everything that the command runs.
 type Server struct {
 	config *Config
@@ -39,8 +48,14 @@ type Server struct {
 	bus    *rendezvous.Memory
 	secret string
 
-	servers   []*http.Server
-	listeners []net.Listener
+	lockout    credential.Lockout
+	perAddress *bridge.PerAddress
+	counts     *counts
+	draining   atomic.Bool
+	stopped    chan struct{} // closed when draining begins
+
+	servers   []*http.Server // the first is that of --listen
+	listeners []net.Listener // all but that of --admin-listen, which stays to the end
 	wg        sync.WaitGroup
 	failed    chan error
 
@@ -56,9 +71,9 @@ func Run(ctx context.Context, c *Config, logTo io.Writer, ready func(*Server)) e
 		return err
 	}
 	defer s.close()
-	ctx, cancel := context.WithCancel(ctx)
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel() // before close, which waits for what ends with it
-	if err := s.start(ctx); err != nil {
+	if err := s.start(life); err != nil {
 		return err
 	}
 	if !c.Dev {
@@ -67,9 +82,11 @@ func Run(ctx context.Context, c *Config, logTo io.Writer, ready func(*Server)) e
 	if ready != nil {
 		ready(s)
 	}
+	s.notify("READY=1")
 	select {
 	case <-ctx.Done():
-		s.log.Info("stopping")
+		s.notify("STOPPING=1")
+		s.drain()
 		return nil
 	case err := <-s.failed:
 		return err
@@ -87,15 +104,19 @@ func newLogger(c *Config, w io.Writer) *slog.Logger {
 func newServer(c *Config, logTo io.Writer) (*Server, error) {
 	s := &Server{
 		config: c, log: newLogger(c, logTo), bus: &rendezvous.Memory{}, secret: c.Secret,
-		failed: make(chan error, 8), Addr: map[string]string{},
+		failed: make(chan error, 8), Addr: map[string]string{}, counts: newCounts(), stopped: make(chan struct{}),
 	}
-	if c.Dev {
+	s.perAddress = &bridge.PerAddress{
+		Max: c.MaxConnectionsPerAddress, Trusted: c.trusted,
+		Refused: func() { s.counts.refused.WithLabelValues("address").Inc() },
+	}
+	if c.Dev || c.Users == "" && c.Secret == "" { // nobody else knows it
 		var key [32]byte
 		rand.Read(key[:])
 		s.secret = base64.RawURLEncoding.EncodeToString(key[:])
 	}
 	var err error
-	if s.users, err = credential.NewStore(c.Users, s.secret, c.Realm); err != nil {
+	if s.users, err = credential.NewStore(c.Users, s.secret, c.Realm, s.log); err != nil {
 		return nil, fmt.Errorf("--users: %w", err)
 	}
 	return s, nil
@@ -115,9 +136,12 @@ func (s *Server) listen(flagName, address string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--%s: %w", flagName, err)
 	}
-	s.listeners = append(s.listeners, l)
 	s.Addr[flagName] = l.Addr().String()
-	return l, nil
+	if flagName == "admin-listen" {
+		return l, nil // its server closes it, last of all
+	}
+	s.listeners = append(s.listeners, l)
+	return s.perAddress.Listen(l), nil
 }
 
 func (s *Server) start(ctx context.Context) error {
@@ -136,7 +160,7 @@ func (s *Server) start(ctx context.Context) error {
 	var tlsConfig *tls.Config
 	var fingerprint func() string
 	if certificate != nil {
-		tlsConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate}
+		tlsConfig = &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: cipherSuites, GetCertificate: certificate}
 		// Asked each time: certificates are renewed.
 		fingerprint = func() string {
 			leaf, err := certificate(nil)
@@ -162,8 +186,16 @@ func (s *Server) start(ctx context.Context) error {
 		Host: c.PublicHost, Port: portOf(secure, c.PublicPort), PlainPort: portOf(plain, c.PublicPlainPort),
 		Realm: c.Realm, Users: s.users, PlainAuth: c.Dev, PlainPeers: c.PlainPeers,
 		MaxLinks: c.MaxConnections, MaxTokensPerUser: c.MaxTokensPerUser,
+		MaxBytesPerSecond: c.MaxBytesPerSecond, MaxBuffered: c.MaxBuffered, Guard: &s.lockout,
 		ChunkSize: chunkSize, PeerChunk: c.peerChunk, Fingerprint: fingerprint,
-		Dial: dialer.Dial, Log: s.log,
+		Dial: func(ctx context.Context, to relay.Hop) (msrp.Transport, error) {
+			t, err := dialer.Dial(ctx, to)
+			if err != nil {
+				s.counts.dialsFailed.WithLabelValues(bridge.Reason(err)).Inc()
+			}
+			return t, err
+		},
+		Log: s.log,
 	})
 	if err != nil {
 		return err
@@ -209,7 +241,7 @@ func (s *Server) certificate() (func(*tls.ClientHelloInfo) (*tls.Certificate, er
 		pair, err := msrpnet.SelfSigned(s.config.PublicHost, "localhost")
 		return func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &pair, nil }, err
 	case s.config.TLSCert != "":
-		c, err := bridge.LoadCertificate(s.config.TLSCert, s.config.TLSKey)
+		c, err := bridge.LoadCertificate(s.config.TLSCert, s.config.TLSKey, s.log)
 		if err != nil {
 			return nil, fmt.Errorf("--tls-cert and --tls-key: %w", err)
 		}
@@ -252,11 +284,36 @@ func (s *Server) serve(flagName string, run func() error) {
 
 func (s *Server) serveHTTP(flagName string, l net.Listener, h http.Handler) {
 	server := &http.Server{
-		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		Handler: h, MaxHeaderBytes: 16 << 10,
+		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 5 * time.Minute, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	s.servers = append(s.servers, server)
 	s.serve(flagName, func() error { return server.Serve(l) })
+}
+
+// drain ends what can end in order, within the time of --drain-timeout: nothing
+// new is taken, requests under way come to their responses, clients are told.
+func (s *Server) drain() {
+	s.draining.Store(true) // as /readyz says
+	close(s.stopped)
+	s.log.Info("stopping", "drain_timeout", s.config.DrainTimeout)
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
+	defer cancel()
+	go func() {
+		select {
+		case <-s.config.Hurry:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	if busy := s.relay.Drain(ctx); busy > 0 {
+		s.log.Warn("connections were still busy", "number", busy)
+	}
+	s.servers[0].Shutdown(ctx) // downloads of the page
 }
 
 func (s *Server) close() {
@@ -285,18 +342,8 @@ func (s *Server) secure() func(*http.Request) bool {
 		if r.TLS != nil {
 			return true
 		}
-		at, err := netip.ParseAddrPort(r.RemoteAddr)
-		return err == nil && s.isTrusted(at.Addr())
+		return s.config.trusted.Contains(r.RemoteAddr)
 	}
-}
-
-func (s *Server) isTrusted(addr netip.Addr) bool {
-	for _, p := range s.config.trusted {
-		if p.Contains(addr.Unmap()) {
-			return true
-		}
-	}
-	return false
 }
 
 // startEcho runs the peer "echo" of --dev: an ordinary endpoint over TCP that

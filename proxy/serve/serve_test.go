@@ -426,7 +426,7 @@ func TestAdmin(t *testing.T) {
 	_, host := s.caller(t, "alice")
 	_, err := host.Place(t.Context(), false) // an answer: the relay counts it
 	require.NoError(t, err)
-	for path, want := range map[string]string{"/healthz": "ok", "/readyz": "ok", "/metrics": "webmsrp_connections 1\n"} {
+	for path, want := range map[string]string{"/healthz": "ok", "/readyz": "ok", "/metrics": `webmsrp_connections{kind="ws",opened_by="them"} 1` + "\n"} {
 		response, err := http.Get("http://" + s.Addr["admin-listen"] + path)
 		require.NoError(t, err)
 		body, err := io.ReadAll(response.Body)
@@ -465,6 +465,12 @@ func TestSettings(t *testing.T) {
 		"--plain-peers needs":          append([]string{"--plain-peers"}, good...),
 		"is not a network":             append([]string{"--trusted-proxy=me"}, good...),
 		"invalid value \"x\"":          {"--max-connections=x"},
+		"anybody could say it":         append([]string{"--auth-header=X-Forwarded-User"}, good...),
+		"is not the name of a header":  append([]string{"--trusted-proxy=10.0.0.1", "--auth-header=a b"}, good...),
+		"--max-connections: 0":         append([]string{"--max-connections=0"}, good...),
+		"--max-bytes-per-second: 100":  append([]string{"--max-bytes-per-second=100"}, good...),
+		"--max-buffered: -1":           append([]string{"--max-buffered=-1"}, good...),
+		"--drain-timeout: -1s":         append([]string{"--drain-timeout=-1s"}, good...),
 	} {
 		_, err := Parse(args, io.Discard)
 		var usage *settings.UsageError

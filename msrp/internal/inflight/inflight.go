@@ -65,6 +65,13 @@ func (t *Table[K, V]) trim() {
 // Len returns how many values wait.
 func (t *Table[K, V]) Len() int { return len(t.entries) }
 
+// Each calls f with every value, in any order.
+func (t *Table[K, V]) Each(f func(V)) {
+	for _, e := range t.entries {
+		f(e.value)
+	}
+}
+
 // Next returns the earliest deadline, or the zero time of an empty table.
 func (t *Table[K, V]) Next() time.Time {
 	if t.head == len(t.queue) {

@@ -1,0 +1,67 @@
+package bridge
+
+import (
+	"net"
+	"time"
+
+	"github.com/webmsrp/webmsrp/msrp"
+)
+
+const (
+	// patience is for how long octets of a request may be missing, in all, and
+	// each of minRate that comes gives a second back: whoever lets them drip
+	// does not hold a connection for ever. Between requests there is no bound.
+	patience = 30 * time.Second
+	minRate  = 1 << 10 // octets a second
+
+	// messageTime is how long a WebSocket message may take from its first frame
+	// to its last octet. It is small, and a client is no faster by dripping.
+	messageTime = time.Minute
+)
+
+// A stream is the transport over TCP and TLS.
+type stream struct {
+	*msrp.Stream
+	c *steady
+}
+
+func newStream(c net.Conn) *stream {
+	s := &steady{Conn: c, patience: patience}
+	return &stream{msrp.NewStream(s), s}
+}
+
+// Receive implements [msrp.Transport].
+func (s *stream) Receive() (*msrp.Unit, error) {
+	s.c.within = false
+	return s.Stream.Receive()
+}
+
+// steady is a connection that must go on with what it has begun.
+type steady struct {
+	net.Conn
+	patience time.Duration
+
+	// Only the reader:
+	within bool // a request, or a response
+	armed  bool // there is a deadline
+	left   time.Duration
+}
+
+func (c *steady) Read(p []byte) (int, error) {
+	if !c.within {
+		if c.armed {
+			c.armed = false
+			c.SetReadDeadline(time.Time{})
+		}
+		n, err := c.Conn.Read(p)
+		c.within, c.left = n > 0, c.patience
+		return n, err
+	}
+	// The time in which nobody reads is not the neighbour's fault.
+	start := time.Now()
+	c.armed = true
+	c.SetReadDeadline(start.Add(c.left))
+	n, err := c.Conn.Read(p)
+	c.left = min(c.patience, c.left-time.Since(start)+time.Duration(n)*time.Second/minRate)
+	return n, err
+}
