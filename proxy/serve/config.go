@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"net/url"
 	"path"
 	"strconv"
 	"strings"
@@ -34,11 +35,13 @@ type Config struct {
 	PlainPeers                       bool
 	PeerChunk                        string
 	MaxConnections, MaxTokensPerUser int
+	NATSURL, NATSCredentials, NATSCA string
 	LogLevel, LogFormat              string
 	given                            map[string]bool // flags and variables that were set
 	allow, deny                      []bridge.Rule
 	trusted                          []netip.Prefix
 	peerChunk                        func(msrp.URI) int
+	natsServers, natsHosts           []string // the latter without passwords
 	logLevel                         slog.Level
 }
 
@@ -74,6 +77,9 @@ func Parse(args []string, out io.Writer) (*Config, error) {
 	fs.StringVar(&c.PeerChunk, "peer-chunk", "8192", "most `octets` in one chunk to a peer, 0 as it comes; exceptions by host:\n8192,*.example.com=0,old.example.net=2048")
 	fs.IntVar(&c.MaxConnections, "max-connections", 10_000, "most connections of clients and peers at a `number`")
 	fs.IntVar(&c.MaxTokensPerUser, "max-tokens-per-user", 100, "most sessions of one user at a `number`")
+	fs.StringVar(&c.NATSURL, "nats-url", "", "`servers` of a NATS cluster over which instances share the rendezvous, such as\ntls://user:password@nats1:4222,tls://user:password@nats2:4222; default none")
+	fs.StringVar(&c.NATSCredentials, "nats-credentials", "", "`file` with a JWT and its key to log in to NATS, in place of those in --nats-url")
+	fs.StringVar(&c.NATSCA, "nats-ca", "", "`file` of further authorities in PEM for the certificates of NATS, which must\nuse TLS then")
 	fs.StringVar(&c.LogLevel, "log-level", "info", "`level`: debug, info, warn or error")
 	fs.StringVar(&c.LogFormat, "log-format", "text", "`format`: text or json")
 	if err := settings.Parse(fs, args, summary, out); err != nil {
@@ -123,6 +129,9 @@ func (c *Config) check() error {
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return settings.Errorf("--tls-cert and --tls-key belong together, and one of them is missing")
+	}
+	if err := c.checkNATS(); err != nil {
+		return err
 	}
 	if c.Dev {
 		return c.checkDev()
@@ -177,7 +186,7 @@ func (c *Config) checkDev() error {
 		"listen": c.Listen, "msrp-listen": c.MSRPListen, "msrps-listen": c.MSRPSListen, "admin-listen": c.AdminListen,
 	} {
 		host, _, err := net.SplitHostPort(address)
-		if ip, ipErr := netip.ParseAddr(host); address != "" && (err != nil || host != "localhost" && (ipErr != nil || !ip.IsLoopback())) {
+		if address != "" && (err != nil || !isLoopback(host)) {
 			return settings.Errorf("--dev stays on this machine: --%s %s is not a loopback address", name, address)
 		}
 	}
@@ -185,6 +194,36 @@ func (c *Config) checkDev() error {
 	c.PlainPeers = true
 	c.allow = append(c.allow, loopback...)
 	return err
+}
+
+// checkNATS reads --nats-url, which may hold a password: no error repeats it.
+func (c *Config) checkNATS() error {
+	for i, server := range list(c.NATSURL) {
+		if !strings.Contains(server, "://") {
+			server = "nats://" + server
+		}
+		u, err := url.Parse(server)
+		switch {
+		case err != nil || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
+			return settings.Errorf("--nats-url: URL %d is not of the form nats://user:password@host:port", i+1)
+		case u.Scheme != "nats" && u.Scheme != "tls":
+			return settings.Errorf("--nats-url: the scheme of URL %d is neither nats nor tls", i+1)
+		case c.Dev && !isLoopback(u.Hostname()):
+			return settings.Errorf("--dev stays on this machine: --nats-url %s is not a loopback address", u.Host)
+		}
+		c.natsServers, c.natsHosts = append(c.natsServers, server), append(c.natsHosts, u.Host)
+	}
+	for name, value := range map[string]string{"nats-credentials": c.NATSCredentials, "nats-ca": c.NATSCA} {
+		if value != "" && len(c.natsServers) == 0 {
+			return settings.Errorf("--%s needs --nats-url", name)
+		}
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 func list(s string) []string {

@@ -24,11 +24,11 @@ func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	s.door = &bridge.Door{Relay: s.relay, Origins: origins, Secure: s.secure(), ChunkSize: chunkSize, Log: s.log}
 	mux.Handle("/msrp", s.door)
-	meeting := &rendezvous.Server{Bus: s.bus, Origins: origins, Secure: s.secure(), Log: s.log}
+	s.names = &rendezvous.Server{Bus: s.bus, Origins: origins, Secure: s.secure(), Log: s.log}
 	if !c.Dev {
-		meeting.Check = s.users.Check
+		s.names.Check = s.users.Check
 	}
-	mux.Handle("/rendezvous", meeting)
+	mux.Handle("/rendezvous", s.names)
 	if c.Dev {
 		mux.HandleFunc("GET /credentials", s.demoCredentials)
 	}
@@ -76,10 +76,19 @@ func (s *Server) demoCredentials(w http.ResponseWriter, r *http.Request) {
 func (s *Server) adminHandler() http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), metrics{s.relay})
+	if bus, ok := s.bus.(*rendezvous.NATS); ok {
+		registry.MustRegister(natsMetrics{bus})
+	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	ok := func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("ok\n")) }
 	mux.HandleFunc("GET /healthz", ok)
-	mux.HandleFunc("GET /readyz", ok)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if err := s.bus.Ready(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		ok(w, r)
+	})
 	return mux
 }
