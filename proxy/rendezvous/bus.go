@@ -8,8 +8,8 @@ package rendezvous
 
 import (
 	"errors"
-	"slices"
 	"sync"
+	"time"
 
 	"github.com/webmsrp/webmsrp/msrp"
 )
@@ -35,6 +35,7 @@ const (
 	CodeTooMany      = 429 // too many calls at once or in a short time
 	CodeBusy         = 486
 	CodeUnacceptable = 488 // the offer cannot be accepted
+	CodeUnavailable  = 503 // the server is cut off from others, or stops
 	CodeDeclined     = 603 // the person does not want to
 )
 
@@ -56,33 +57,48 @@ type Message struct {
 
 	// Sender is the address to answer to, between members of a [Bus].
 	Sender string `json:"-"`
+	// Lost is why a message of one's own has come back, see [Member].
+	Lost error `json:"-"`
 }
 
-// ErrNobody is the error of a message to a name or member that is not there.
-var ErrNobody = errors.New("rendezvous: nobody of that name is here")
+// Why a message is lost.
+var (
+	ErrNobody      = errors.New("rendezvous: nobody of that name is here")
+	ErrUnavailable = errors.New("rendezvous: other instances cannot be reached")
+)
 
-// A Bus passes messages between members, wherever they are. Its methods are
-// safe for concurrent use.
+// A Bus passes messages between members, wherever they are: [Memory] within one
+// process, [NATS] between several. Its methods are safe for concurrent use.
 type Bus interface {
 	// Join enters a member under a name. deliver gets its messages, in order
 	// from each sender; it must not block. Several members may share a name:
 	// the newest gets what is sent to the name, and the others get an error
 	// message with [CodeReplaced].
 	Join(name string, deliver func(Message)) Member
+	// MayOffer reports whether a name may make a call now, and counts it.
+	MayOffer(name string) bool
+	// Ready returns nil, or why not everyone can be reached at the moment.
+	Ready() error
 }
 
 // A Member is one party on a bus.
 type Member interface {
 	// Post sends a message to a name, or to the Sender of an earlier message.
-	// The error is ErrNobody where it certainly reaches no one.
-	Post(to string, m Message) error
+	// An offer or answer that reaches no one comes back to deliver, at once or
+	// within seconds, with Lost set to ErrNobody or ErrUnavailable.
+	Post(to string, m Message)
 	// Leave ends the membership; nothing is delivered after it returns but for
 	// what is being delivered.
 	Leave()
 }
 
+// comesBack tells for which messages a sender waits.
+func comesBack(m Message) bool { return m.Type == TypeOffer || m.Type == TypeAnswer }
+
 // Memory is a bus for one process. Its zero value is ready.
 type Memory struct {
+	offers limiter
+
 	mu      sync.Mutex
 	names   map[string]*memoryMember
 	members map[string]*memoryMember // by address
@@ -97,52 +113,74 @@ type memoryMember struct {
 // Join implements [Bus].
 func (b *Memory) Join(name string, deliver func(Message)) Member {
 	m := &memoryMember{b, name, "#" + msrp.NewID(), deliver}
-	b.mu.Lock()
-	if b.names == nil {
-		b.names, b.members = map[string]*memoryMember{}, map[string]*memoryMember{}
-	}
-	old := b.names[name]
-	b.names[name] = m
-	b.members[m.address] = m
-	b.mu.Unlock()
-	if old != nil {
-		old.deliver(Message{Type: TypeError, Code: CodeReplaced, Reason: name + " was registered in another place"})
+	if old := b.enter(m); old != nil {
+		old.replaced()
 	}
 	return m
 }
 
-// Names returns the names that are registered now, sorted.
-func (b *Memory) Names() []string {
+// MayOffer implements [Bus].
+func (b *Memory) MayOffer(name string) bool { return b.offers.allow(name, time.Now()) }
+
+// Ready implements [Bus].
+func (b *Memory) Ready() error { return nil }
+
+// enter gives a member its name and returns who had it.
+func (b *Memory) enter(m *memoryMember) (old *memoryMember) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var names []string
-	for name := range b.names {
-		names = append(names, name)
+	if b.names == nil {
+		b.names, b.members = map[string]*memoryMember{}, map[string]*memoryMember{}
 	}
-	slices.Sort(names)
-	return names
+	old = b.names[m.name]
+	b.names[m.name] = m
+	b.members[m.address] = m
+	return old
 }
 
-func (m *memoryMember) Post(to string, msg Message) error {
-	m.bus.mu.Lock()
-	target := m.bus.members[to]
-	if target == nil {
-		target = m.bus.names[to]
+// drop takes its name from a member, if it still has it. Its address stays.
+func (b *Memory) drop(m *memoryMember) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.names[m.name] == m {
+		delete(b.names, m.name)
 	}
-	m.bus.mu.Unlock()
-	if target == nil {
-		return ErrNobody
+}
+
+// find returns the member of a name or address, or nil.
+func (b *Memory) find(to string) *memoryMember {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if m := b.members[to]; m != nil {
+		return m
 	}
-	msg.From, msg.Sender = m.name, m.address
-	target.deliver(msg)
-	return nil
+	return b.names[to]
+}
+
+func (m *memoryMember) replaced() {
+	m.deliver(Message{Type: TypeError, Code: CodeReplaced, Reason: m.name + " was registered in another place"})
+}
+
+func (m *memoryMember) Post(to string, msg Message) {
+	if target := m.bus.find(to); target != nil {
+		msg.From, msg.Sender = m.name, m.address
+		target.deliver(msg)
+	} else {
+		m.lose(msg, ErrNobody)
+	}
+}
+
+// lose gives a message back.
+func (m *memoryMember) lose(msg Message, err error) {
+	if comesBack(msg) {
+		msg.Lost = err
+		m.deliver(msg)
+	}
 }
 
 func (m *memoryMember) Leave() {
+	m.bus.drop(m)
 	m.bus.mu.Lock()
 	defer m.bus.mu.Unlock()
 	delete(m.bus.members, m.address)
-	if m.bus.names[m.name] == m {
-		delete(m.bus.names, m.name)
-	}
 }

@@ -21,10 +21,10 @@ const (
 // calls are the calls of one member: they route what its client sends to the
 // other party, and what comes from there to the client.
 type calls struct {
+	bus    Bus
 	member Member
 	name   string
-	line   *line    // to the client
-	offers *limiter // by name, of everyone's
+	line   *line // to the client
 
 	mu   sync.Mutex
 	open map[string]*openCall
@@ -40,8 +40,8 @@ type openCall struct {
 }
 
 // start joins the bus under a name.
-func start(bus Bus, name string, l *line, offers *limiter) *calls {
-	c := &calls{name: name, line: l, offers: offers, open: make(map[string]*openCall)}
+func start(bus Bus, name string, l *line) *calls {
+	c := &calls{bus: bus, name: name, line: l, open: make(map[string]*openCall)}
 	c.mu.Lock() // nothing is delivered before member is set
 	defer c.mu.Unlock()
 	c.member = bus.Join(name, c.deliver)
@@ -80,9 +80,7 @@ func (c *calls) send(m Message) error {
 	}
 	party := call.party
 	c.mu.Unlock()
-	if c.member.Post(party, m) != nil && m.Type == TypeAnswer {
-		c.end(m.Call, Message{Type: TypeBye, Call: m.Call, Reason: "the caller is gone"})
-	}
+	c.member.Post(party, m)
 	return nil
 }
 
@@ -102,7 +100,7 @@ func (c *calls) offer(m Message) error {
 		problem = "too many calls at once"
 	case c.count(isOwn, isUnanswered) >= maxUnanswered:
 		problem = "too many calls that wait for an answer"
-	case !c.offers.allow(c.name, time.Now()):
+	case !c.bus.MayOffer(c.name):
 		problem = "too many calls in a short time, try again in a minute"
 	}
 	if problem != "" {
@@ -112,14 +110,16 @@ func (c *calls) offer(m Message) error {
 	}
 	c.enter(m.Call, &openCall{own: true, peer: m.To, party: m.To})
 	c.mu.Unlock()
-	if c.member.Post(m.To, m) != nil {
-		c.end(m.Call, Message{Type: TypeRefuse, Call: m.Call, Code: CodeNobody, Reason: m.To + " is not here"})
-	}
+	c.member.Post(m.To, m)
 	return nil
 }
 
 // deliver takes what comes from the bus.
 func (c *calls) deliver(m Message) {
+	if m.Lost != nil {
+		c.lost(m)
+		return
+	}
 	c.mu.Lock()
 	if c.over {
 		c.mu.Unlock()
@@ -210,14 +210,33 @@ func (c *calls) expire(id string, call *openCall) {
 	}
 }
 
-// end forgets a call and tells the client, unless it is over already.
-func (c *calls) end(id string, m Message) {
+// lost ends a call whose offer or answer reached no one. Where that is not
+// certain, the other party is told as well.
+func (c *calls) lost(m Message) {
 	c.mu.Lock()
-	_, there := c.open[id]
-	c.forget(id)
+	call := c.open[m.Call]
+	if call == nil || call.own && call.answered {
+		c.mu.Unlock()
+		return // it is over, or has arrived after all
+	}
+	c.forget(m.Call)
+	nobody := errors.Is(m.Lost, ErrNobody)
+	var end Message
+	switch {
+	case call.own && nobody:
+		end = Message{Type: TypeRefuse, Code: CodeNobody, Reason: call.peer + " is not here"}
+	case call.own:
+		end = Message{Type: TypeRefuse, Code: CodeUnavailable, Reason: call.peer + " cannot be reached at the moment"}
+	case nobody:
+		end = Message{Type: TypeBye, Reason: "the caller is gone"}
+	default:
+		end = Message{Type: TypeBye, Reason: "the caller cannot be reached at the moment"}
+	}
+	end.Call = m.Call
+	c.line.send(end)
 	c.mu.Unlock()
-	if there {
-		c.line.send(m)
+	if !nobody {
+		c.member.Post(call.party, Message{Type: TypeBye, Call: m.Call, Reason: c.name + " cannot be reached at the moment"})
 	}
 }
 

@@ -105,6 +105,7 @@ func (c *Client) receive() {
 			c.handle(m)
 		}
 	}()
+	c.c.CloseNow() // the server waits for it
 	c.mu.Lock()
 	c.err = err
 	calls := c.calls

@@ -19,10 +19,11 @@ const (
 type line struct {
 	out      chan *Message
 	overflow chan struct{} // tells that the client does not read
+	over     chan struct{} // closed once the client is gone
 }
 
 func newLine() *line {
-	return &line{make(chan *Message, queueLength), make(chan struct{}, 1)}
+	return &line{make(chan *Message, queueLength), make(chan struct{}, 1), make(chan struct{})}
 }
 
 // send queues a message and does not block.

@@ -11,8 +11,11 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/webmsrp/webmsrp/proxy/rendezvous/natstest"
 )
 
 const guard = 20 * time.Second
@@ -23,8 +26,32 @@ func deadline(t *testing.T) context.Context {
 	return ctx
 }
 
-func server(t *testing.T, adjust ...func(*Server)) string {
-	s := &Server{Bus: &Memory{}, Log: slog.New(slog.DiscardHandler)}
+// everywhere runs a test with two buses whose members reach each other: one and
+// the same in memory, and those of two instances with NATS between them.
+func everywhere(t *testing.T, test func(t *testing.T, here, there Bus)) {
+	t.Run("memory", func(t *testing.T) {
+		bus := &Memory{}
+		test(t, bus, bus)
+	})
+	t.Run("NATS", func(t *testing.T) {
+		s := natstest.Start(t, 0)
+		test(t, connect(t, s), connect(t, s))
+	})
+}
+
+func connect(t *testing.T, servers ...*server.Server) *NATS {
+	c := NATSConfig{Log: slog.New(slog.DiscardHandler)}
+	for _, s := range servers {
+		c.Servers = append(c.Servers, s.ClientURL())
+	}
+	b, err := ConnectNATS(c)
+	require.NoError(t, err)
+	t.Cleanup(b.Close)
+	return b
+}
+
+func serve(t *testing.T, bus Bus, adjust ...func(*Server)) (url string) {
+	s := &Server{Bus: bus, Log: slog.New(slog.DiscardHandler)}
 	for _, f := range adjust {
 		f(s)
 	}
@@ -60,9 +87,10 @@ func over(t *testing.T, call *Call) string {
 	}
 }
 
-func TestCall(t *testing.T) {
-	url := server(t)
-	alice, bob := dial(t, url, "alice"), dial(t, url, "bob")
+func TestCall(t *testing.T) { everywhere(t, testCall) }
+
+func testCall(t *testing.T, here, there Bus) {
+	alice, bob := dial(t, serve(t, here), "alice"), dial(t, serve(t, there), "bob")
 	done := make(chan bool)
 	go func() {
 		defer close(done)
@@ -81,9 +109,10 @@ func TestCall(t *testing.T) {
 	<-done
 }
 
-func TestRefusals(t *testing.T) {
-	url := server(t)
-	alice, bob := dial(t, url, "alice"), dial(t, url, "bob")
+func TestRefusals(t *testing.T) { everywhere(t, testRefusals) }
+
+func testRefusals(t *testing.T, here, there Bus) {
+	alice, bob := dial(t, serve(t, here), "alice"), dial(t, serve(t, there), "bob")
 	refused := func(to string) *RefusedError {
 		_, _, err := alice.Call(deadline(t), to, "offer")
 		var r *RefusedError
@@ -96,16 +125,17 @@ func TestRefusals(t *testing.T) {
 	assert.Equal(t, &RefusedError{CodeDeclined, "not now"}, refused("bob"))
 }
 
-func TestTheOtherSideGoes(t *testing.T) {
-	url := server(t)
-	alice, bob := dial(t, url, "alice"), dial(t, url, "bob")
+func TestTheOtherSideGoes(t *testing.T) { everywhere(t, testTheOtherSideGoes) }
+
+func testTheOtherSideGoes(t *testing.T, here, there Bus) {
+	alice, bob := dial(t, serve(t, here), "alice"), dial(t, serve(t, there), "bob")
 	go func() { incoming(t, bob).Answer("answer") }()
 	call, _, err := alice.Call(deadline(t), "bob", "offer")
 	require.NoError(t, err)
 	bob.Close()
 	assert.Equal(t, "bob is gone", over(t, call))
 
-	bob = dial(t, url, "bob")
+	bob = dial(t, serve(t, there), "bob")
 	go func() {
 		incoming(t, bob)
 		bob.Close() // while it rings
@@ -114,9 +144,10 @@ func TestTheOtherSideGoes(t *testing.T) {
 	assert.ErrorContains(t, err, "bob is gone")
 }
 
-func TestCallerGivesUp(t *testing.T) {
-	url := server(t)
-	alice, bob := dial(t, url, "alice"), dial(t, url, "bob")
+func TestCallerGivesUp(t *testing.T) { everywhere(t, testCallerGivesUp) }
+
+func testCallerGivesUp(t *testing.T, here, there Bus) {
+	alice, bob := dial(t, serve(t, here), "alice"), dial(t, serve(t, there), "bob")
 	ctx, cancel := context.WithCancel(t.Context())
 	go alice.Call(ctx, "bob", "offer")
 	call := incoming(t, bob)
@@ -124,20 +155,21 @@ func TestCallerGivesUp(t *testing.T) {
 	assert.Equal(t, "canceled", over(t, call))
 }
 
-func TestNewestTakesTheName(t *testing.T) {
-	url := server(t)
-	first := dial(t, url, "alice")
-	second := dial(t, url, "alice")
+func TestNewestTakesTheName(t *testing.T) { everywhere(t, testNewestTakesTheName) }
+
+func testNewestTakesTheName(t *testing.T, here, there Bus) {
+	first := dial(t, serve(t, here), "alice")
+	second := dial(t, serve(t, there), "alice")
 	<-first.Done()
 	assert.ErrorContains(t, first.Err(), "registered in another place")
 	go func() { incoming(t, second).Answer("answer") }()
-	_, answer, err := dial(t, url, "bob").Call(deadline(t), "alice", "offer")
+	_, answer, err := dial(t, serve(t, here), "bob").Call(deadline(t), "alice", "offer")
 	require.NoError(t, err)
 	assert.Equal(t, "answer", answer)
 }
 
 func TestRegister(t *testing.T) {
-	url := server(t, func(s *Server) {
+	url := serve(t, &Memory{}, func(s *Server) {
 		s.Check = func(_ *http.Request, username, password string) (string, bool) { return username, password == "secret" }
 	})
 	for name, c := range map[string]struct {
@@ -168,7 +200,7 @@ func TestRegister(t *testing.T) {
 }
 
 func TestBadInput(t *testing.T) {
-	url := server(t)
+	url := serve(t, &Memory{})
 	for name, texts := range map[string][]string{
 		"no JSON":            {`hello`},
 		"no register":        {`{"type":"offer"}`},

@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -40,7 +43,8 @@ type Server struct {
 	Secure func(*http.Request) bool
 	Log    *slog.Logger
 
-	offers limiter
+	mu   sync.Mutex
+	open map[*calls]struct{}
 }
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -79,7 +83,10 @@ func (e *refusal) Error() string { return e.reason }
 func (s *Server) serve(ctx context.Context, c *websocket.Conn, r *http.Request) error {
 	l := newLine()
 	failed := make(chan error, 1)
-	go func() { failed <- s.receive(ctx, c, l, r) }()
+	go func() {
+		defer close(l.over)
+		failed <- s.receive(ctx, c, l, r)
+	}()
 
 	ping := time.NewTicker(pingEvery)
 	defer ping.Stop()
@@ -126,8 +133,9 @@ func (s *Server) receive(ctx context.Context, c *websocket.Conn, l *line, r *htt
 	if err != nil {
 		return err
 	}
-	calls := start(s.Bus, name, l, &s.offers)
-	defer calls.stop(name + " is gone")
+	calls := start(s.Bus, name, l)
+	s.enter(calls)
+	defer s.leave(calls)
 	l.send(Message{Type: TypeRegistered, Name: name})
 	s.Log.Debug("registered", "name", name)
 	for {
@@ -137,6 +145,43 @@ func (s *Server) receive(ctx context.Context, c *websocket.Conn, l *line, r *htt
 		}
 		if err := calls.send(m); err != nil {
 			return &refusal{http.StatusBadRequest, err.Error()}
+		}
+	}
+}
+
+func (s *Server) enter(c *calls) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open == nil {
+		s.open = make(map[*calls]struct{})
+	}
+	s.open[c] = struct{}{}
+}
+
+func (s *Server) leave(c *calls) {
+	c.stop(c.name + " is gone")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, c)
+}
+
+// Close ends all registrations: the clients and those they talk to are told. It
+// waits for the clients to go, for no longer than patience. The server must not
+// get new ones.
+func (s *Server) Close(patience time.Duration) {
+	s.mu.Lock()
+	open := slices.Collect(maps.Keys(s.open))
+	s.mu.Unlock()
+	for _, c := range open {
+		c.line.send(Message{Type: TypeError, Code: CodeUnavailable, Reason: "the server stops"})
+		c.stop(c.name + " is gone")
+	}
+	timeout := time.After(patience)
+	for _, c := range open {
+		select {
+		case <-c.line.over:
+		case <-timeout:
+			return
 		}
 	}
 }

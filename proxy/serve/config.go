@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"net/url"
 	"path"
 	"strconv"
 	"strings"
@@ -39,16 +40,18 @@ type Config struct {
 	MaxBytesPerSecond                int
 	MaxBuffered                      int64
 	DrainTimeout                     time.Duration
+	NATSURL, NATSCredentials, NATSCA string
 	LogLevel, LogFormat              string
 
 	// Hurry, once it is closed, cuts a drain short.
 	Hurry <-chan struct{}
 
-	given       map[string]bool // flags and variables that were set
-	allow, deny []bridge.Rule
-	trusted     bridge.Trusted
-	peerChunk   func(msrp.URI) int
-	logLevel    slog.Level
+	given                  map[string]bool // flags and variables that were set
+	allow, deny            []bridge.Rule
+	trusted                bridge.Trusted
+	peerChunk              func(msrp.URI) int
+	natsServers, natsHosts []string // the latter without passwords
+	logLevel               slog.Level
 }
 
 const summary = `webmsrp serve runs the MSRP relay for browsers: the WebSocket door /msrp, the
@@ -88,6 +91,9 @@ func Parse(args []string, out io.Writer) (*Config, error) {
 	fs.IntVar(&c.MaxBytesPerSecond, "max-bytes-per-second", 0, "most `octets` a second that one user sends and is sent, at least 16384; 0 for no\nlimit")
 	fs.Int64Var(&c.MaxBuffered, "max-buffered", 1<<30, "most `octets` that wait for connections, all together: from half of it on\nsenders get credit for less")
 	fs.DurationVar(&c.DrainTimeout, "drain-timeout", 20*time.Second, "how long requests under way may take when the program is told to stop")
+	fs.StringVar(&c.NATSURL, "nats-url", "", "`servers` of a NATS cluster over which instances share the rendezvous, such as\ntls://user:password@nats1:4222,tls://user:password@nats2:4222; default none")
+	fs.StringVar(&c.NATSCredentials, "nats-credentials", "", "`file` with a JWT and its key to log in to NATS, in place of those in --nats-url")
+	fs.StringVar(&c.NATSCA, "nats-ca", "", "`file` of further authorities in PEM for the certificates of NATS, which must\nuse TLS then")
 	fs.StringVar(&c.LogLevel, "log-level", "info", "`level`: debug, info, warn or error")
 	fs.StringVar(&c.LogFormat, "log-format", "text", "`format`: text or json")
 	if err := settings.Parse(fs, args, summary, out); err != nil {
@@ -160,6 +166,9 @@ func (c *Config) check() error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return settings.Errorf("--tls-cert and --tls-key belong together, and one of them is missing")
 	}
+	if err := c.checkNATS(); err != nil {
+		return err
+	}
 	if c.Dev {
 		return c.checkDev()
 	}
@@ -213,7 +222,7 @@ func (c *Config) checkDev() error {
 		"listen": c.Listen, "msrp-listen": c.MSRPListen, "msrps-listen": c.MSRPSListen, "admin-listen": c.AdminListen,
 	} {
 		host, _, err := net.SplitHostPort(address)
-		if ip, ipErr := netip.ParseAddr(host); address != "" && (err != nil || host != "localhost" && (ipErr != nil || !ip.IsLoopback())) {
+		if address != "" && (err != nil || !isLoopback(host)) {
 			return settings.Errorf("--dev stays on this machine: --%s %s is not a loopback address", name, address)
 		}
 	}
@@ -221,6 +230,36 @@ func (c *Config) checkDev() error {
 	c.PlainPeers = true
 	c.allow = append(c.allow, loopback...)
 	return err
+}
+
+// checkNATS reads --nats-url, which may hold a password: no error repeats it.
+func (c *Config) checkNATS() error {
+	for i, server := range list(c.NATSURL) {
+		if !strings.Contains(server, "://") {
+			server = "nats://" + server
+		}
+		u, err := url.Parse(server)
+		switch {
+		case err != nil || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
+			return settings.Errorf("--nats-url: URL %d is not of the form nats://user:password@host:port", i+1)
+		case u.Scheme != "nats" && u.Scheme != "tls":
+			return settings.Errorf("--nats-url: the scheme of URL %d is neither nats nor tls", i+1)
+		case c.Dev && !isLoopback(u.Hostname()):
+			return settings.Errorf("--dev stays on this machine: --nats-url %s is not a loopback address", u.Host)
+		}
+		c.natsServers, c.natsHosts = append(c.natsServers, server), append(c.natsHosts, u.Host)
+	}
+	for name, value := range map[string]string{"nats-credentials": c.NATSCredentials, "nats-ca": c.NATSCA} {
+		if value != "" && len(c.natsServers) == 0 {
+			return settings.Errorf("--%s needs --nats-url", name)
+		}
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 func list(s string) []string {

@@ -29,11 +29,11 @@ func (s *Server) handler() http.Handler {
 		ChunkSize: chunkSize, Log: s.log,
 	}
 	mux.Handle("/msrp", s.door)
-	meeting := &rendezvous.Server{Bus: s.bus, Origins: origins, Secure: s.secure(), Log: s.log}
+	s.names = &rendezvous.Server{Bus: s.bus, Origins: origins, Secure: s.secure(), Log: s.log}
 	if !c.Dev {
-		meeting.Check = s.check
+		s.names.Check = s.check
 	}
-	mux.Handle("/rendezvous", s.perClient(meeting))
+	mux.Handle("/rendezvous", s.perClient(s.names))
 	if c.Dev {
 		mux.HandleFunc("GET /credentials", s.demoCredentials)
 	}
@@ -157,6 +157,9 @@ func (s *Server) adminHandler() http.Handler {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		metrics{s.relay}, s.counts.refused, s.counts.dialsFailed,
 	)
+	if bus, ok := s.bus.(*rendezvous.NATS); ok {
+		registry.MustRegister(natsMetrics{bus})
+	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	ok := func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("ok\n")) }
@@ -164,6 +167,10 @@ func (s *Server) adminHandler() http.Handler {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		if s.draining.Load() {
 			http.Error(w, "stopping", http.StatusServiceUnavailable)
+			return
+		}
+		if err := s.bus.Ready(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		ok(w, r)

@@ -16,6 +16,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/webmsrp/webmsrp/proxy/rendezvous"
 )
 
 // launch starts the command with arguments, until cancel; ended tells its end.
@@ -80,6 +82,21 @@ func TestShutdownWithSilentClients(t *testing.T) {
 	}
 }
 
+// Who is registered is told as well.
+func TestShutdownEndsRegistrations(t *testing.T) {
+	s, cancel, ended := launch(t, devArgs...)
+	alice, err := rendezvous.Dial(t.Context(), rendezvous.Registration{URL: s.ws("/rendezvous"), Name: "alice"})
+	require.NoError(t, err)
+	cancel()
+	assert.NoError(t, end(t, ended))
+	select {
+	case <-alice.Done():
+	case <-time.After(guard):
+		require.FailNow(t, "alice is not told")
+	}
+	assert.Equal(t, &rendezvous.RefusedError{Code: rendezvous.CodeUnavailable, Reason: "the server stops"}, alice.Err())
+}
+
 // A server that fails ends with its error, and so does the echo peer in it.
 func TestFailureEndsIt(t *testing.T) {
 	s, _, ended := launch(t, devArgs...)
@@ -116,6 +133,10 @@ func TestStartErrors(t *testing.T) {
 	require.NoError(t, err)
 	defer l.Close()
 	taken := l.Addr().String()
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	closed.Close()
+	free := closed.Addr().String()
 	for _, c := range []struct {
 		args []string
 		want []string
@@ -132,6 +153,9 @@ func TestStartErrors(t *testing.T) {
 		{[]string{"--msrps-listen=" + taken}, []string{"--msrps-listen", taken}},
 		{[]string{"--plain-peers", "--msrp-listen=" + taken}, []string{"--msrp-listen", taken}},
 		{[]string{"--admin-listen=" + taken}, []string{"--admin-listen", taken}},
+		{[]string{"--nats-url=nats://x:hunter2@" + free}, []string{"--nats-url", free}},
+		{[]string{"--nats-url=" + free, "--nats-ca=" + text}, []string{"--nats-ca", text}},
+		{[]string{"--nats-url=" + free, "--nats-credentials=" + none}, []string{"--nats-credentials", none}},
 		{[]string{"--listen=nowhere"}, []string{"--listen", "nowhere"}},
 		{[]string{"--public-host=relay.example.com:2855"}, []string{"--public-host", "relay.example.com:2855"}},
 		{[]string{"--public-port=70000"}, []string{"--public-port", "70000"}},
@@ -144,5 +168,6 @@ func TestStartErrors(t *testing.T) {
 		for _, want := range c.want {
 			assert.ErrorContains(t, err, want, c.args)
 		}
+		assert.NotContains(t, fmt.Sprint(err), "hunter2")
 	}
 }

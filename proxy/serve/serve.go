@@ -44,8 +44,9 @@ type Server struct {
 	log    *slog.Logger
 	relay  *relay.Relay
 	door   *bridge.Door
+	names  *rendezvous.Server
 	users  *credential.Store
-	bus    *rendezvous.Memory
+	bus    rendezvous.Bus
 	secret string
 
 	lockout    credential.Lockout
@@ -146,13 +147,18 @@ func (s *Server) listen(flagName, address string) (net.Listener, error) {
 
 func (s *Server) start(ctx context.Context) error {
 	c := s.config
+	if len(c.natsServers) > 0 {
+		if err := s.connectNATS(); err != nil {
+			return err
+		}
+	}
 	certificate, err := s.certificate()
 	if err != nil {
 		return err
 	}
 	dialer := &bridge.Dialer{Policy: bridge.Policy{Allow: c.allow, Deny: c.deny}, Certificate: certificate}
 	if c.PeerCA != "" {
-		if dialer.Roots, err = readRoots(c.PeerCA); err != nil {
+		if dialer.Roots, err = readRoots("peer-ca", c.PeerCA); err != nil {
 			return err
 		}
 	}
@@ -250,17 +256,17 @@ func (s *Server) certificate() (func(*tls.ClientHelloInfo) (*tls.Certificate, er
 	return nil, nil
 }
 
-func readRoots(name string) (*x509.CertPool, error) {
+func readRoots(flagName, name string) (*x509.CertPool, error) {
 	pem, err := os.ReadFile(name)
 	if err != nil {
-		return nil, fmt.Errorf("--peer-ca: %w", err)
+		return nil, fmt.Errorf("--%s: %w", flagName, err)
 	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {
 		roots = x509.NewCertPool()
 	}
 	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("--peer-ca: no certificate in %s", name)
+		return nil, fmt.Errorf("--%s: no certificate in %s", flagName, name)
 	}
 	return roots, nil
 }
@@ -310,6 +316,7 @@ func (s *Server) drain() {
 		case <-ctx.Done():
 		}
 	}()
+	s.names.Close(time.Second) // those who register are told, too
 	if busy := s.relay.Drain(ctx); busy > 0 {
 		s.log.Warn("connections were still busy", "number", busy)
 	}
@@ -325,6 +332,12 @@ func (s *Server) close() {
 	}
 	if s.relay != nil {
 		s.relay.Close()
+	}
+	if s.names != nil {
+		s.names.Close(time.Second)
+	}
+	if bus, ok := s.bus.(*rendezvous.NATS); ok {
+		bus.Close()
 	}
 	if s.door != nil {
 		s.door.Wait(time.Second)

@@ -40,12 +40,14 @@ import (
 const guard = 20 * time.Second
 
 // run starts the command with arguments and returns it once it listens.
-func run(t *testing.T, args ...string) *Server {
+func run(t *testing.T, args ...string) *Server { return runTo(t, io.Discard, args...) }
+
+func runTo(t *testing.T, logTo io.Writer, args ...string) *Server {
 	c, err := Parse(args, io.Discard)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, ended := make(chan *Server, 1), make(chan error, 1)
-	go func() { ended <- Run(ctx, c, io.Discard, func(s *Server) { ready <- s }) }()
+	go func() { ended <- Run(ctx, c, logTo, func(s *Server) { ready <- s }) }()
 	t.Cleanup(func() {
 		cancel()
 		assert.NoError(t, <-ended)
@@ -471,12 +473,18 @@ func TestSettings(t *testing.T) {
 		"--max-bytes-per-second: 100":  append([]string{"--max-bytes-per-second=100"}, good...),
 		"--max-buffered: -1":           append([]string{"--max-buffered=-1"}, good...),
 		"--drain-timeout: -1s":         append([]string{"--drain-timeout=-1s"}, good...),
+		"neither nats nor tls":         append([]string{"--nats-url=http://nats.example.com:4222"}, good...),
+		"URL 2 is not of the form":     append([]string{"--nats-url=nats1:4222,nats://x:hunter2@nats2:42x2"}, good...),
+		"--nats-ca needs --nats-url":   append([]string{"--nats-ca=ca.pem"}, good...),
+		"--nats-credentials needs":     append([]string{"--nats-credentials=webmsrp.creds"}, good...),
+		"--nats-url nats1:4222 is not": {"--dev", "--nats-url=x:hunter2@nats1:4222"},
 	} {
 		_, err := Parse(args, io.Discard)
 		var usage *settings.UsageError
 		if assert.ErrorAs(t, err, &usage, want) {
 			assert.Contains(t, err.Error(), want)
 			assert.NotContains(t, err.Error(), "\n")
+			assert.NotContains(t, err.Error(), "hunter2")
 		}
 	}
 	_, err := Parse(good, io.Discard)

@@ -108,7 +108,8 @@ export class Rendezvous extends EventTarget {
 
   /**
    * Calls a name with an offer. Rejects with code 404 where nobody is there,
-   * 486 busy, 408 no answer, 603 declined.
+   * 486 busy, 408 no answer, 603 declined, 503 where the server is cut off from
+   * others.
    * @param {string} to
    * @param {string} sdp
    * @param {{signal?: AbortSignal}} [options]
@@ -267,6 +268,7 @@ function refusal(code, reason, peer) {
     486: `${peer} is busy.`,
     488: because(`${peer} cannot accept this conversation`, reason),
     429: because("The server slows this down", reason),
+    503: `${peer} cannot be reached at the moment.`,
     603: `${peer} declined.`,
   };
   return texts[code] ? new MsrpError(texts[code], { code }) : MsrpError.status(code, reason);

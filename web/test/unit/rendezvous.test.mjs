@@ -117,6 +117,7 @@ for (const [code, expected] of [
   [408, "bob does not answer."],
   [486, "bob is busy."],
   [488, "bob cannot accept this conversation: no common media."],
+  [503, "bob cannot be reached at the moment."],
   [603, "bob declined."],
   [429, "The server slows this down: no common media."],
 ]) {
