@@ -54,8 +54,8 @@ func FuzzParams(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name1, value1, name2, value2 string) {
 		parseParams(name1 + ";" + value1)
 		text := mime.FormatMediaType("a/b", map[string]string{name1: value1, name2: value2})
-		if text == "" || strings.Contains(name1+name2, "*") {
-			return
+		if text == "" || strings.Contains(name1+name2, "*") || name1 != name2 && strings.EqualFold(name1, name2) {
+			return // the latter is one parameter twice, which the standard library takes if both are the same
 		}
 		_, want, err := mime.ParseMediaType(text)
 		if err != nil {
