@@ -284,8 +284,8 @@ func TestSecureTokens(t *testing.T) {
 		for l = range r.relay.links {
 		}
 		r.relay.mu.RUnlock()
-		tok, err := r.relay.grant(l, path(t, own)[0], "alice", true, true, time.Hour)
-		require.NoError(t, err)
+		tok := &token{owner: l, client: path(t, own)[0], user: "alice", direct: true}
+		require.NoError(t, r.relay.grant(tok, true, time.Hour))
 		return r, alice, tok.uri.String()
 	}
 	t.Run("nothing without TLS", func(t *testing.T) {

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"github.com/webmsrp/webmsrp/msrp"
+	"github.com/webmsrp/webmsrp/msrp/digest"
 )
 
 // A transaction is a forwarded request that waits for its response (RFC 4976,
@@ -21,14 +22,16 @@ type transaction struct {
 	sentAs    string // the transaction ID of the next hop
 
 	// For other requests: the way back of the response.
-	id   string // transaction ID as received
-	hops []hop
+	id    string // transaction ID as received
+	hops  []hop
+	guess bool // an AUTH with credentials
 }
 
-// fail tells the sender of a SEND that it did not arrive (RFC 4976, section
-// 6.4.1). Of other requests nobody is told: their own timer ends.
+// fail tells the sender of a request that it did not arrive: of a SEND by a
+// REPORT (RFC 4976, section 6.4.1), of others in place of their response.
 func (tx *transaction) fail(code int, comment string) {
 	if !tx.send {
+		tx.origin.send(&msrp.Unit{TransactionID: tx.id, Code: code, Comment: comment, To: tx.to, From: msrp.Path{tx.from}})
 		return
 	}
 	tx.origin.relay.reports.Add(1)
@@ -52,18 +55,17 @@ func (tx *transaction) fail(code int, comment string) {
 // timeout ends a transaction without a response. With Failure-Report partial
 // silence means success.
 func (tx *transaction) timeout() {
-	switch {
-	case tx.send && tx.failure.WantsOK():
+	if !tx.send || tx.failure.WantsOK() {
 		tx.fail(msrp.StatusTimeout, "Downstream timeout")
-	case tx.send:
-	default:
-		tx.origin.relay.answerLate(tx)
 	}
 }
 
 // handleResponse takes a response from the next hop (RFC 4976, section 6.4.3).
 func (l *Link) handleResponse(u *msrp.Unit) {
 	if u.Invalid != nil {
+		return
+	}
+	if !l.relay.isSelf(u.To[0]) {
 		return
 	}
 	l.mu.Lock()
@@ -102,4 +104,13 @@ func (tx *transaction) back(u *msrp.Unit) {
 		}
 	}
 	tx.origin.send(&msrp.Unit{TransactionID: tx.id, Code: u.Code, Comment: u.Comment, To: to, From: from, Header: u.Header})
+	if tx.guess && u.Code == msrp.StatusUnauthorized && !isStale(u) && tx.origin.countGuess(tx.to[0]) {
+		tx.origin.finish()
+	}
+}
+
+// isStale reports whether a 401 wants the same credentials for a new nonce.
+func isStale(u *msrp.Unit) bool {
+	c, err := digest.Strongest(u.Header.Values("WWW-Authenticate"))
+	return err == nil && c.Stale
 }

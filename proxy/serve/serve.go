@@ -202,11 +202,11 @@ func (s *Server) start(ctx context.Context) error {
 	}
 	if secure != nil {
 		peers := tlsConfig.Clone()
-		peers.ClientAuth = tls.RequestClientCert // its fingerprint may stand in SDP
-		s.serve("msrps-listen", func() error { return bridge.Serve(tls.NewListener(secure, peers), s.relay, true, s.log) })
+		peers.ClientAuth = tls.RequestClientCert // relays prove their names by it, peers have its fingerprint in SDP
+		s.serve("msrps-listen", func() error { return bridge.Serve(tls.NewListener(secure, peers), s.relay, true, dialer.Roots, s.log) })
 	}
 	if plain != nil {
-		s.serve("msrp-listen", func() error { return bridge.Serve(plain, s.relay, false, s.log) })
+		s.serve("msrp-listen", func() error { return bridge.Serve(plain, s.relay, false, nil, s.log) })
 	}
 
 	l, err := s.listen("listen", c.Listen)
