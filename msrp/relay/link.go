@@ -502,7 +502,7 @@ func (l *Link) expire() {
 			l.inFlight.Add(tx.sentAs, tx, now.Add(msrp.TransactionTimeout))
 			continue
 		}
-		l.answered(tx)
+		l.release(tx)
 		late = append(late, tx)
 	}
 	if next := l.inFlight.Next(); !next.IsZero() && !l.closed {

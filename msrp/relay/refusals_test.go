@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -10,7 +9,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/webmsrp/webmsrp/msrp"
 	"github.com/webmsrp/webmsrp/msrp/digest"
 )
 
@@ -280,106 +278,6 @@ func TestTokenEnds(t *testing.T) {
 			r.relay.Close()
 		})
 	})
-}
-
-// RFC 4975, section 7.1.4 and RFC 4976, section 6.4.1: who hears of what.
-func TestFailures(t *testing.T) {
-	type outcome struct {
-		response string // to the SEND, at once
-		report   string // later, its status
-	}
-	cases := map[string]struct {
-		happen func(bob *side, id, token string)
-		want   map[string]outcome // by Failure-Report
-	}{
-		"200": {
-			func(bob *side, id, token string) { bob.answer(id, 200, token, bobURI) },
-			map[string]outcome{"yes": {"200", ""}, "partial": {"", ""}, "no": {"", ""}},
-		},
-		"413": {
-			func(bob *side, id, token string) { bob.answer(id, 413, token, bobURI) },
-			map[string]outcome{"yes": {"200", "000 413 Stop Sending"}, "partial": {"", "000 413 Stop Sending"}, "no": {"", ""}},
-		},
-		"an unregistered code": {
-			func(bob *side, id, token string) { bob.answer(id, 500, token, bobURI) },
-			map[string]outcome{"yes": {"200", "000 500 Status 500"}, "partial": {"", "000 500 Status 500"}, "no": {"", ""}},
-		},
-		"silence": {
-			func(bob *side, id, token string) { time.Sleep(msrp.TransactionTimeout + time.Second) },
-			map[string]outcome{"yes": {"200", "000 408 Downstream timeout"}, "partial": {"", ""}, "no": {"", ""}},
-		},
-		"the connection breaks": {
-			func(bob *side, id, token string) { bob.c.Close() },
-			map[string]outcome{"yes": {"200", "000 408 Next hop unreachable"}, "partial": {"", "000 408 Next hop unreachable"}, "no": {"", ""}},
-		},
-	}
-	for name, c := range cases {
-		for failure, want := range c.want {
-			t.Run(name+", Failure-Report "+failure, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					r := newRig(t)
-					dialled := r.door(bobHost)
-					alice := r.browser()
-					alice.c.SetDeadline(time.Time{})
-					token := alice.token("alice", aliceURI, true)
-					id := alice.send("SEND", token+" "+bobURI, aliceURI, text("hi"), "Message-ID: m3ss4ge1", "Byte-Range: 1-*/2", "Failure-Report: "+failure)
-					if want.response != "" {
-						alice.wantCode(id, 200, aliceURI, token)
-					}
-					bob := dialled()
-					bob.c.SetDeadline(time.Time{})
-					g := bob.read()
-					c.happen(bob, g.TransactionID, token)
-					if want.report != "" {
-						t.Attr("requirement", "S-36")
-						g = alice.want("REPORT", aliceURI, token)
-						assert.Equal(t, want.report, g.Header.Get("Status"))
-						assert.Equal(t, "1-2/2", g.Header.Get("Byte-Range"))
-					}
-					synctest.Wait()
-					alice.wantSilence(token, aliceURI)
-					r.relay.Close()
-				})
-			})
-		}
-	}
-
-	for name, c := range map[string]struct {
-		to   string
-		dial error
-		want int
-	}{
-		"refused by the network":  {bobURI, nil, 408},
-		"refused by policy":       {bobURI, ErrRefused, 403},
-		"a WebSocket elsewhere":   {"msrp://x.invalid:2855/s;ws", nil, 408},
-		"a peer that connects":    {"msrp://bob.example.net:9/s;tcp", nil, 408},
-		"a relay without TLS":     {bobRelay + " " + bobURI, nil, 403},
-		"a token that is over":    {"msrp://relay.example.com:2856/g0ne;tcp", nil, 481},
-		"an unknown transport":    {"msrp://bob.example.net:9000/s;sctp", nil, 408},
-		"the next hop over msrps": {"msrps://bob.example.net:9000/s;tcp", nil, 408},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t, func(config *Config) {
-				if c.dial != nil {
-					config.Dial = func(context.Context, Hop) (msrp.Transport, error) { return nil, c.dial }
-				}
-			})
-			alice := r.browser()
-			token := alice.token("alice", aliceURI, true)
-			id := alice.send("SEND", token+" "+c.to, aliceURI, text("hi"), "Message-ID: m3ss4ge1", "Byte-Range: 1-2/2")
-			g := alice.next(true)
-			// One notice: a report beside the 200, or the response itself where
-			// it is known by then.
-			require.Equal(t, id, g.TransactionID)
-			if g.Code == 200 {
-				g = alice.want("REPORT", aliceURI, token)
-				assert.Equal(t, c.want, g.Unit.Status().Code)
-			} else {
-				assert.Equal(t, c.want, g.Code)
-			}
-			alice.wantSilence(token, aliceURI)
-		})
-	}
 }
 
 // RFC 4976, section 6.1.

@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"time"
+
 	"github.com/webmsrp/webmsrp/msrp"
 	"github.com/webmsrp/webmsrp/msrp/digest"
 )
@@ -71,7 +73,10 @@ func (l *Link) handleResponse(u *msrp.Unit) {
 	l.mu.Lock()
 	tx, ok := l.inFlight.Take(u.TransactionID)
 	if ok {
-		l.answered(tx)
+		if tx.flow != nil {
+			tx.flow.progress = time.Now()
+		}
+		l.release(tx)
 	}
 	l.mu.Unlock()
 	switch {
