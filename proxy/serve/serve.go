@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -244,6 +245,15 @@ func (s *Server) certificate() (func(*tls.ClientHelloInfo) (*tls.Certificate, er
 		c, err := bridge.LoadCertificate(s.config.TLSCert, s.config.TLSKey, s.log)
 		if err != nil {
 			return nil, fmt.Errorf("--tls-cert and --tls-key: %w", err)
+		}
+		// Peers and relays look for the name of Use-Path in it (RFC 4976, section
+		// 9.2).
+		pair, err := c.Get(nil)
+		if err == nil {
+			err = pair.Leaf.VerifyHostname(strings.Trim(s.config.PublicHost, "[]"))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("--tls-cert is not for --public-host: %w", err)
 		}
 		return c.Get, nil
 	}
