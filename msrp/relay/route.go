@@ -34,20 +34,12 @@ func (h hop) request(to, from msrp.Path) (msrp.Path, msrp.Path) {
 	}
 }
 
-// response returns the paths of a response on its way back past the hop, or
-// false where it does not belong here.
-func (h hop) response(to, from msrp.Path) (msrp.Path, msrp.Path, bool) {
-	if !to[0].Equal(h.token.uri) {
-		return nil, nil, false
+// response returns the From-Path of a response after its way back past the hop.
+func (h hop) response(from msrp.Path) msrp.Path {
+	if h.way == directIn {
+		return msrp.Path{h.token.uri}
 	}
-	switch h.way {
-	case directOut:
-		return msrp.Path{h.token.client}, msrp.Path{h.token.uri}.Join(from...), len(to) == 1
-	case directIn:
-		return to[1:], msrp.Path{h.token.uri}, len(to) > 1
-	default:
-		return to[1:], msrp.Path{h.token.uri}.Join(from...), len(to) > 1
-	}
+	return msrp.Path{h.token.uri}.Join(from...)
 }
 
 // A route is where a request goes.

@@ -388,3 +388,22 @@ func TestConnectionsAreReused(t *testing.T) {
 	}
 	assert.EqualValues(t, 1, r.relay.Stats().Dials)
 }
+
+// Kamailio and msrprelay answer the previous hop alone where RFC 4975, section 7.2
+// wants the whole path. The transaction knows the rest.
+func TestShortResponses(t *testing.T) {
+	t.Attr("requirement", "R-28")
+	for name, set := range walks {
+		t.Run(name, func(t *testing.T) {
+			w := set(newRig(t))
+			id := w.sender.send("PUBLISH", w.to, w.from, nil)
+			next := w.receiver()
+			g := next.want("PUBLISH", w.nextTo, w.nextFrom)
+			next.answer(g.TransactionID, 200, g.From.First().String(), w.nextTo)
+			r := w.sender.next(true)
+			assert.Equal(t, id, r.TransactionID)
+			assert.Equal(t, w.from, r.To.String())
+			assert.Equal(t, w.token, r.From.First().String())
+		})
+	}
+}
