@@ -45,6 +45,7 @@ type walk struct {
 	// between.
 	to, from, nextTo, nextFrom, token string
 	receiver                          func() *side
+	relay                             *Relay
 }
 
 // walks are those that differ in who hears of a failure, and along which path.
@@ -52,22 +53,22 @@ var walks = map[string]func(r *rig) walk{
 	"to a peer": func(r *rig) walk {
 		dialled, alice := r.door(bobHost), r.browser()
 		d := alice.token("alice", aliceURI, false)
-		return walk{alice, d + " " + bobURI, aliceURI, bobURI, d + " " + aliceURI, d, dialled}
+		return walk{alice, d + " " + bobURI, aliceURI, bobURI, d + " " + aliceURI, d, dialled, nil}
 	},
 	"to a peer, direct": func(r *rig) walk {
 		dialled, alice := r.door(bobHost), r.browser()
 		d := alice.token("alice", aliceURI, true)
-		return walk{alice, d + " " + bobURI, aliceURI, bobURI, d, d, dialled}
+		return walk{alice, d + " " + bobURI, aliceURI, bobURI, d, d, dialled, nil}
 	},
 	"from a peer behind a relay": func(r *rig) walk {
 		alice, other := r.browser(), r.peer()
 		d := alice.token("alice", aliceURI, false)
-		return walk{other, d + " " + aliceURI, bobRelay + " " + bobURI, aliceURI, d + " " + bobRelay + " " + bobURI, d, func() *side { return alice }}
+		return walk{other, d + " " + aliceURI, bobRelay + " " + bobURI, aliceURI, d + " " + bobRelay + " " + bobURI, d, func() *side { return alice }, nil}
 	},
 	"between two browsers": func(r *rig) walk {
 		alice, carol := r.browser(), r.browser()
 		d1, d2 := alice.token("alice", aliceURI, false), carol.token("carol", carolURI, false)
-		return walk{alice, d1 + " " + d2 + " " + carolURI, aliceURI, carolURI, d2 + " " + d1 + " " + aliceURI, d1, func() *side { return carol }}
+		return walk{alice, d1 + " " + d2 + " " + carolURI, aliceURI, carolURI, d2 + " " + d1 + " " + aliceURI, d1, func() *side { return carol }, nil}
 	},
 }
 
@@ -94,9 +95,10 @@ func TestFailures(t *testing.T) {
 		{"200", nil, answer(200), "", false, []string{"R-19", "R-22"}},
 		{"no response, RFC 4976 section 6.4.1", nil, func(t *testing.T, w walk, next *side) {
 			next.want("SEND", w.nextTo, w.nextFrom)
-			time.Sleep(msrp.TransactionTimeout - time.Second)
+			time.Sleep(msrp.TransactionTimeout - time.Millisecond)
 			synctest.Wait()
-			time.Sleep(2 * time.Second)
+			assert.Zero(t, w.relay.Stats().FailureReports)
+			time.Sleep(2 * time.Millisecond)
 		}, "000 408 Downstream timeout", false, []string{"R-20", "R-22", "R-23"}},
 		{"the connection breaks before the response", nil, func(t *testing.T, w walk, next *side) {
 			next.want("SEND", w.nextTo, w.nextFrom)
@@ -144,6 +146,7 @@ func TestFailures(t *testing.T) {
 						})
 						defer r.relay.Close()
 						w := set(r)
+						w.relay = r.relay
 						w.sender.c.SetDeadline(time.Time{})
 						fields := []string{"Message-ID: m3ss4ge1", "Byte-Range: 101-*/500", "Success-Report: yes", "flag: +"}
 						if wants != "" {
@@ -153,6 +156,7 @@ func TestFailures(t *testing.T) {
 						if c.happen != nil {
 							next := w.receiver()
 							next.c.SetDeadline(time.Time{})
+							synctest.Wait() // the relay has begun to send it
 							c.happen(t, w, next)
 						}
 						var responses, reports []got

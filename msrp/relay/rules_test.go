@@ -407,3 +407,35 @@ func TestShortResponses(t *testing.T) {
 		})
 	}
 }
+
+// RFC 4975, section 6.1: an IPv6 address has many forms, brackets around it in
+// URIs and none elsewhere.
+func TestIPv6(t *testing.T) {
+	for _, host := range []string{"2001:db8::1", "[2001:db8::1]", "2001:DB8:0:0::1"} {
+		for _, to := range []string{"2001:db8::1", "2001:0DB8::0.0.0.1", "2001:db8:0:0:0:0:0:1"} {
+			t.Run(host+" as "+to, func(t *testing.T) {
+				r := newRig(t, func(c *Config) { c.Host, c.Realm = host, "relay.example.com" })
+				dialled := r.door("[2001:db8::2]:9000")
+				alice := r.browser()
+				target := "msrp://[" + to + "]:2856;tcp"
+				id := alice.send("AUTH", target, aliceURI, nil)
+				g := alice.wantCode(id, 401, aliceURI, target)
+				c, err := digest.Strongest(g.Header.Values("WWW-Authenticate"))
+				require.NoError(t, err)
+				id = alice.send("AUTH", target, aliceURI, nil, "Authorization: "+c.Answer("alice", "secret", "AUTH", target, "c", 1).String())
+				token := alice.wantCode(id, 200, aliceURI, target).Header.Get("Use-Path")
+				assert.Contains(t, token, "]:2856/")
+
+				const bob = "msrp://[2001:db8::2]:9000/b0b;tcp"
+				other := strings.Replace(path(t, token)[0].String(), path(t, token)[0].Host(), to, 1)
+				id = alice.send("SEND", other+" "+bob, aliceURI, text("hi"), "Message-ID: m3ss4ge1")
+				assert.Equal(t, id, alice.next(true).TransactionID)
+				peer := dialled()
+				g = peer.next(false)
+				assert.Equal(t, "hi", g.body)
+				peer.answer(g.TransactionID, 413, other, bob)
+				assert.Equal(t, 413, alice.next(false).Unit.Status().Code)
+			})
+		}
+	}
+}
