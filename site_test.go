@@ -4,6 +4,7 @@ package site_test
 
 import (
 	"go/build"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -26,4 +27,25 @@ func TestWasmIsForBrowsersAlone(t *testing.T) {
 			assert.False(t, taken, "%s for %s/%s", file, system.os, system.arch)
 		}
 	}
+}
+
+// RFC 7977, section 10: relays read along, so nothing that people see may promise
+// more, and the README says it.
+func TestNothingPromisesSecrecy(t *testing.T) {
+	t.Attr("requirement", "B-13")
+	files := []string{"index.html"}
+	for _, pattern := range []string{"web/*.js", "web/*.css", "web/signalling/*.js"} {
+		found, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		require.NotEmpty(t, found, pattern)
+		files = append(files, found...)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.NotRegexp(t, `(?i)end.to.end|encrypt|🔒|🔐|padlock`, string(text), file)
+	}
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	assert.Contains(t, string(readme), "It sees plaintext")
 }

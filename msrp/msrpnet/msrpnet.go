@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,6 +33,11 @@ type Options struct {
 	Dialer interface {
 		DialContext(ctx context.Context, network, address string) (net.Conn, error)
 	}
+	// Resolver finds relays whose URIs name no port. Default: that of package
+	// net.
+	Resolver interface {
+		LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error)
+	}
 	// TLS is the configuration for msrps URIs; the server name comes from the
 	// URI. Default: TLS 1.2 and above with the authorities of the system.
 	TLS *tls.Config
@@ -41,7 +47,9 @@ type Options struct {
 	Fingerprints []string
 }
 
-// Dial connects to the host of uri, over TLS where its scheme is msrps.
+// Dial connects to the host of uri, over TLS where its scheme is msrps. A relay's
+// msrps URI may name a domain without a port: then DNS knows where its relays are
+// (RFC 4976, section 8), and the certificate is still that of the domain.
 func Dial(ctx context.Context, uri msrp.URI, o *Options) (net.Conn, error) {
 	if o == nil {
 		o = &Options{}
@@ -49,14 +57,7 @@ func Dial(ctx context.Context, uri msrp.URI, o *Options) (net.Conn, error) {
 	if !uri.HasTransport(msrp.TransportTCP) {
 		return nil, fmt.Errorf("msrpnet: cannot connect over %q to %s", uri.Transport(), uri)
 	}
-	if uri.Port() == 0 {
-		return nil, fmt.Errorf("msrpnet: no port in %s", uri)
-	}
-	dialer := o.Dialer
-	if dialer == nil {
-		dialer = &net.Dialer{Timeout: 10 * time.Second}
-	}
-	conn, err := dialer.DialContext(ctx, "tcp", uri.HostPort())
+	conn, err := o.dialTCP(ctx, uri)
 	if err != nil || !uri.Secure() {
 		return conn, err
 	}
@@ -77,6 +78,60 @@ func Dial(ctx context.Context, uri msrp.URI, o *Options) (net.Conn, error) {
 		return nil, fmt.Errorf("msrpnet: TLS with %s: %w", uri.HostPort(), err)
 	}
 	return secure, nil
+}
+
+// dialTCP connects to the host of uri, or to the first of the relays in its
+// domain that can be reached.
+func (o *Options) dialTCP(ctx context.Context, uri msrp.URI) (net.Conn, error) {
+	dialer := o.Dialer
+	if dialer == nil {
+		dialer = &net.Dialer{Timeout: 10 * time.Second}
+	}
+	if uri.Port() != 0 {
+		return dialer.DialContext(ctx, "tcp", uri.HostPort())
+	}
+	addresses, err := o.relays(ctx, uri)
+	if err != nil {
+		return nil, err
+	}
+	var failures []error
+	for _, address := range addresses {
+		conn, err := dialer.DialContext(ctx, "tcp", address)
+		if err == nil {
+			return conn, nil
+		}
+		failures = append(failures, err)
+	}
+	return nil, errors.Join(failures...)
+}
+
+// maxRelays bounds how many relays of a domain are tried.
+const maxRelays = 8
+
+// relays returns where the relays of a domain are, in the order of RFC 2782.
+func (o *Options) relays(ctx context.Context, uri msrp.URI) ([]string, error) {
+	if !uri.Secure() {
+		return nil, fmt.Errorf("msrpnet: no port in %s", uri) // AUTH goes over TLS, so only its service has a name
+	}
+	resolver := o.Resolver
+	if resolver == nil {
+		resolver = net.DefaultResolver
+	}
+	_, records, err := resolver.LookupSRV(ctx, "msrps", "tcp", uri.Host())
+	if missing, ok := errors.AsType[*net.DNSError](err); ok && missing.IsNotFound || err == nil && len(records) == 0 {
+		return []string{net.JoinHostPort(uri.Host(), strconv.Itoa(msrp.DefaultPort))}, nil
+	}
+	if err != nil && len(records) == 0 { // records beside an error are the valid ones
+		return nil, err
+	}
+	if len(records) == 1 && records[0].Target == "." {
+		return nil, fmt.Errorf("msrpnet: %s has no MSRP relay", uri.Host())
+	}
+	var addresses []string
+	for _, r := range records[:min(len(records), maxRelays)] {
+		addresses = append(addresses, net.JoinHostPort(strings.TrimSuffix(r.Target, "."), strconv.Itoa(int(r.Port))))
+	}
+	return addresses, nil
 }
 
 // ErrFingerprint is the error of a certificate that is not the one which the

@@ -480,3 +480,108 @@ func TestServeSurvives(t *testing.T) {
 	require.NoError(t, l.Close())
 	require.ErrorIs(t, <-served, net.ErrClosed)
 }
+
+// zone answers as the DNS of one domain does.
+type zone struct {
+	t       *testing.T
+	records []*net.SRV
+	err     error
+	asked   int
+}
+
+func (z *zone) LookupSRV(_ context.Context, service, proto, name string) (string, []*net.SRV, error) {
+	z.asked++
+	assert.Equal(z.t, "_msrps._tcp.example.com", "_"+service+"._"+proto+"."+name)
+	return name, z.records, z.err
+}
+
+// doors connects to what is behind the one address that is open.
+type doors struct {
+	open, behind string
+	tried        []string
+}
+
+func (d *doors) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	d.tried = append(d.tried, address)
+	if address != d.open {
+		return nil, fmt.Errorf("%s: connection refused", address)
+	}
+	return redirect(d.behind).DialContext(ctx, network, address)
+}
+
+// RFC 4976, section 8: where the relay of a domain is.
+func TestFindingRelays(t *testing.T) {
+	ours := newAuthority(t)
+	roots := x509.NewCertPool()
+	roots.AddCert(ours.cert)
+	servers := []*net.SRV{{Target: "server1.example.com.", Port: 9000}, {Target: "server2.example.com.", Port: 9001}}
+	var many []*net.SRV
+	for i := range 100 {
+		many = append(many, &net.SRV{Target: fmt.Sprintf("s%d.example.com.", i), Port: 9000})
+	}
+	const domain = "msrps://example.com;tcp"
+	for _, c := range []struct {
+		name, uri   string
+		zone        zone
+		certificate string
+		tried       string // the last of it is open
+		asked       int
+		fails       string
+	}{
+		{"section 8: an explicit port", "msrps://example.com:2999;tcp", zone{}, "example.com", "example.com:2999", 0, ""},
+		{"section 8: the first of the entries", domain, zone{records: servers}, "example.com", "server1.example.com:9000", 1, ""},
+		{"RFC 2782: the next where one is down", domain, zone{records: servers}, "example.com", "server1.example.com:9000 server2.example.com:9001", 1, ""},
+		{"section 8: no entries, so the domain and the default port", domain, zone{err: &net.DNSError{IsNotFound: true}}, "example.com", "example.com:2855", 1, ""},
+		{"an empty answer", domain, zone{}, "example.com", "example.com:2855", 1, ""},
+		{"valid entries among others", domain, zone{records: servers, err: errors.New("bad entries")}, "example.com", "server1.example.com:9000", 1, ""},
+		{"RFC 2782: the domain says that it has none", domain, zone{records: []*net.SRV{{Target: "."}}}, "example.com", "", 1, "has no MSRP relay"},
+		{"DNS fails", domain, zone{err: &net.DNSError{Err: "server misbehaving", IsTemporary: true}}, "example.com", "", 1, "server misbehaving"},
+		{"nobody is there", domain, zone{records: many}, "example.com", "s0 s1 s2 s3 s4 s5 s6 s7", 1, "s7.example.com:9000: connection refused"},
+		{"section 9.2: the certificate is that of the URI", domain, zone{records: servers}, "server1.example.com", "server1.example.com:9000", 1, "certificate is valid for server1"},
+		{"section 8: there is no service _msrp", "msrp://example.com;tcp", zone{}, "example.com", "", 0, "no port"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := listen(t)
+			pair := ours.issue(c.certificate, time.Now().Add(time.Hour))
+			names := make(chan string, 1)
+			server := tls.NewListener(l, &tls.Config{GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+				names <- hello.ServerName
+				return &pair, nil
+			}})
+			go func() {
+				for {
+					conn, err := server.Accept()
+					if err != nil {
+						return
+					}
+					go func() {
+						defer conn.Close()
+						io.Copy(conn, conn)
+					}()
+				}
+			}()
+			tried := strings.Fields(c.tried)
+			d := &doors{behind: l.Addr().String()}
+			if len(tried) > 0 {
+				d.open = tried[len(tried)-1]
+			}
+			uri, err := msrp.ParseURI(c.uri)
+			require.NoError(t, err)
+			c.zone.t = t
+			conn, err := msrpnet.Dial(t.Context(), uri, &msrpnet.Options{Resolver: &c.zone, Dialer: d, TLS: &tls.Config{RootCAs: roots}})
+			assert.Equal(t, c.asked, c.zone.asked)
+			if len(tried) > 0 && strings.Contains(c.tried, ":") {
+				assert.Equal(t, tried, d.tried)
+				assert.Equal(t, "example.com", <-names, "the server name")
+			} else {
+				assert.Len(t, d.tried, len(tried))
+			}
+			if c.fails != "" {
+				assert.ErrorContains(t, err, c.fails)
+				return
+			}
+			require.NoError(t, err)
+			conn.Close()
+		})
+	}
+}

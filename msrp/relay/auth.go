@@ -21,8 +21,8 @@ var errAuth = errors.New("relay: AUTH failed too often")
 func (l *Link) handleAuth(u *msrp.Unit) error {
 	r, target := l.relay, u.To[0]
 	switch {
-	case !r.isSelf(target) && !(l.info.WebSocket && strings.EqualFold(target.Host(), l.info.Host)) && target.SessionID() == "":
-		return errForeign
+	case !r.isSelf(target) && !(l.info.WebSocket && sameHost(target.Host(), l.info.Host)) && target.SessionID() == "":
+		return l.foreign(u)
 	case target.SessionID() != "":
 		return l.reject(u, msrp.StatusNoSession)
 	case !l.info.Secure && !r.config.PlainAuth:
@@ -30,6 +30,12 @@ func (l *Link) handleAuth(u *msrp.Unit) error {
 		l.finish()
 		return nil
 	case !target.Secure() && !r.config.PlainPeers, r.port(target.Secure()) == 0:
+		return l.reject(u, msrp.StatusForbidden)
+	}
+	// What comes from further away than the neighbour comes through a relay,
+	// which proves its name if it has a certificate. Those of clients do not
+	// count (RFC 4976, sections 6.3 and 9.2).
+	if certified, named := l.proves(u.From[0].Host()); len(u.From) > 1 && certified && !named {
 		return l.reject(u, msrp.StatusForbidden)
 	}
 
@@ -49,10 +55,12 @@ func (l *Link) handleAuth(u *msrp.Unit) error {
 		return l.authFailed(u, "", "the credentials cannot be read")
 	}
 	guard := r.config.Guard
-	if guard != nil && guard.Locked(l.info.Remote, answer.Username) {
+	if guard != nil && guard.Locked(l.whoGuesses(u), answer.Username) {
 		r.authsLocked.Add(1)
 		l.respond(u, msrp.StatusForbidden)
-		l.finish()
+		if !l.isRelay(u) {
+			l.finish()
+		}
 		return nil
 	}
 	ha1, user, known := r.config.Users.HA1(answer.Algorithm, answer.Username)
@@ -65,7 +73,7 @@ func (l *Link) handleAuth(u *msrp.Unit) error {
 		return nil
 	}
 	if guard != nil {
-		guard.Passed(l.info.Remote, answer.Username)
+		guard.Passed(l.whoGuesses(u), answer.Username)
 	}
 	return l.admit(u, user, msrp.Field{Name: "Authentication-Info", Value: answer.Info(ha1, u.To.Last().String()).String()})
 }
@@ -79,8 +87,8 @@ func (l *Link) admit(u *msrp.Unit, user string, proof ...msrp.Field) error {
 		return nil
 	}
 	direct := l.info.WebSocket && len(u.From) == 1 && hasWord(u.Header.Get("Relay-Features"), "direct")
-	t, err := r.grant(l, u.From[0], user, target.Secure(), direct, expires)
-	if err != nil {
+	t := &token{owner: l, client: u.From[:1].Clone()[0], user: user, direct: direct, ofRelay: l.isRelay(u)}
+	if err := r.grant(t, target.Secure(), expires); err != nil {
 		r.config.Log.Warn("token refused", "user", user, "remote", l.info.Remote, "error", err)
 		return l.reject(u, msrp.StatusForbidden)
 	}
@@ -124,8 +132,7 @@ func (l *Link) authFailed(u *msrp.Unit, username, reason string) error {
 	l.relay.authsFailed.Add(1)
 	l.relay.config.Log.Warn("AUTH failed", "username", clip(username), "remote", l.info.Remote, "reason", reason)
 	answer := l.challenge(u, false).Append(nil, nil)
-	l.auths++
-	last := l.auths >= maxAuths
+	last := l.countGuess(u.From[0])
 	tell := func() {
 		l.sendWire(answer, "", nil)
 		if last {
@@ -133,13 +140,50 @@ func (l *Link) authFailed(u *msrp.Unit, username, reason string) error {
 		}
 	}
 	if guard := l.relay.config.Guard; guard != nil && username != "" { // or else it is no guess
-		if wait := guard.Failed(l.info.Remote, username); wait > 0 {
+		if wait := guard.Failed(l.whoGuesses(u), username); wait > 0 {
 			time.AfterFunc(wait, tell)
 			return nil
 		}
 	}
 	tell()
 	return nil
+}
+
+// countGuess counts an AUTH that failed, here or at a relay behind this one, and
+// reports whether the client has guessed often enough to lose its connection. A
+// relay fails for many clients (RFC 4976, section 6.3).
+func (l *Link) countGuess(from msrp.URI) (last bool) {
+	if _, named := l.proves(from.Host()); named {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.guesses++
+	return l.guesses >= maxAuths
+}
+
+// isRelay reports whether a request comes from further away, and the neighbour
+// has proved to be the relay that it says it is.
+func (l *Link) isRelay(u *msrp.Unit) bool {
+	_, named := l.proves(u.From[0].Host())
+	return len(u.From) > 1 && named
+}
+
+// whoGuesses is who Config.Guard knows the sender of an AUTH as: the neighbour's
+// address, or the client behind a relay.
+func (l *Link) whoGuesses(u *msrp.Unit) string {
+	if l.isRelay(u) {
+		return u.From.Last().String()
+	}
+	return l.info.Remote
+}
+
+// proves is Proves of LinkInfo.
+func (l *Link) proves(host string) (certified, named bool) {
+	if l.info.Proves == nil {
+		return false, false
+	}
+	return l.info.Proves(host)
 }
 
 // expires returns how long a token lives, or the field that says what could be

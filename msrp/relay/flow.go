@@ -145,14 +145,13 @@ func (l *Link) nextFrame() (*fair.Flow[*flow], frame) {
 	}
 }
 
-// answered gives back the window that a transaction took; l.mu is held.
-func (l *Link) answered(tx *transaction) {
+// release gives back the window that a transaction took; l.mu is held.
+func (l *Link) release(tx *transaction) {
 	f := tx.flow
 	if f == nil {
 		return
 	}
 	f.unanswered -= tx.size
-	f.progress = time.Now()
 	if f.blocked {
 		f.blocked = false
 		l.turns.Ready(&f.turn)

@@ -49,7 +49,7 @@ func (l *Link) handle(u *msrp.Unit) error {
 	case forMe:
 		return l.handleOwn(u, rt)
 	case forAnyone:
-		return errForeign
+		return l.foreign(u)
 	default:
 		return l.reject(u, outcome)
 	}
@@ -63,6 +63,15 @@ func (l *Link) handle(u *msrp.Unit) error {
 	default:
 		return l.forwardOther(u, rt)
 	}
+}
+
+// foreign takes a request that is not addressed to this relay. It ends the
+// connection, but not that of a relay, which serves others as well.
+func (l *Link) foreign(u *msrp.Unit) error {
+	if _, named := l.proves(u.From[0].Host()); named {
+		return l.reject(u, msrp.StatusNoSession)
+	}
+	return errForeign
 }
 
 func (l *Link) isAccepted() bool {
@@ -344,6 +353,7 @@ func (l *Link) forwardOther(u *msrp.Unit, rt route) error {
 	if u.Method != msrp.MethodReport {
 		tx = &transaction{
 			origin: l, id: strings.Clone(u.TransactionID), hops: rt.hops, to: u.From.Clone(), from: u.To[:1].Clone()[0],
+			guess: u.Method == msrp.MethodAuth && u.Header.Get("Authorization") != "",
 		}
 	}
 	wire := out.Append(nil, body)
@@ -353,11 +363,6 @@ func (l *Link) forwardOther(u *msrp.Unit, rt route) error {
 	}
 	l.charge(rt, len(wire))
 	return nil
-}
-
-// answerLate tells the sender of a request that no response came.
-func (r *Relay) answerLate(tx *transaction) {
-	tx.origin.send(&msrp.Unit{TransactionID: tx.id, Code: msrp.StatusTimeout, To: tx.to, From: msrp.Path{tx.from}})
 }
 
 // peerFingerprint is the field in which a direct client tells its relay what
@@ -373,9 +378,11 @@ func (l *Link) linkFor(u *msrp.Unit, rt route) (*Link, int) {
 	}
 	r, t, next := l.relay, rt.token(), rt.to[0]
 	switch {
-	case !next.HasTransport(msrp.TransportTCP), next.Port() == 0, next.Port() == 9:
-		// A WebSocket elsewhere, or a peer that connects to us (RFC 6135,
-		// section 4.2.2) and has not.
+	case !next.HasTransport(msrp.TransportTCP), next.Port() == 9,
+		next.Port() == 0 && u.Method != msrp.MethodAuth:
+		// A WebSocket elsewhere, a peer that connects to us (RFC 6135, section
+		// 4.2.2) and has not, or no port where there must be one (RFC 4976,
+		// section 8).
 		return nil, msrp.StatusTimeout
 	case !next.Secure() && (!r.config.PlainPeers || len(rt.to) > 1 || u.Method == msrp.MethodAuth):
 		// Without TLS at most to an endpoint, never to a relay (RFC 4976,
@@ -384,7 +391,12 @@ func (l *Link) linkFor(u *msrp.Unit, rt route) (*Link, int) {
 	case !t.mayDial():
 		return nil, msrp.StatusForbidden
 	}
-	hop, err := r.newLink(nil, LinkInfo{Remote: next.HostPort(), Secure: next.Secure()}, t)
+	info := LinkInfo{Remote: next.HostPort(), Secure: next.Secure()}
+	if next.Secure() && len(rt.fingerprints) == 0 {
+		host := next.Host()
+		info.Proves = func(name string) (bool, bool) { return true, strings.EqualFold(name, host) } // or Dial fails
+	}
+	hop, err := r.newLink(nil, info, t)
 	if err != nil {
 		return nil, msrp.StatusTimeout
 	}

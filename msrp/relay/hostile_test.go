@@ -217,6 +217,7 @@ func TestNamesOfOneConnection(t *testing.T) {
 // One notice for each octet that was lost: reports for pieces and a 200 for the
 // whole, or a failure of the whole where it is known before the first piece.
 func TestOneNoticeForEachPiece(t *testing.T) {
+	t.Attr("requirement", "R-24")
 	r := newRig(t)
 	alice := r.connect(LinkInfo{Secure: true})
 	d := alice.token("alice", aliceURI, false)
@@ -245,6 +246,8 @@ func TestOneNoticeForEachPiece(t *testing.T) {
 
 // RFC 4976, section 9.2: AUTH goes over TLS, whatever peers may do.
 func TestAuthGoesOverTLS(t *testing.T) {
+	t.Attr("requirement", "R-02")
+	t.Attr("requirement", "R-46")
 	r := newRig(t)
 	alice := r.browser()
 	d := alice.token("alice", aliceURI, false)
@@ -284,8 +287,8 @@ func TestSecureTokens(t *testing.T) {
 		for l = range r.relay.links {
 		}
 		r.relay.mu.RUnlock()
-		tok, err := r.relay.grant(l, path(t, own)[0], "alice", true, true, time.Hour)
-		require.NoError(t, err)
+		tok := &token{owner: l, client: path(t, own)[0], user: "alice", direct: true}
+		require.NoError(t, r.relay.grant(tok, true, time.Hour))
 		return r, alice, tok.uri.String()
 	}
 	t.Run("nothing without TLS", func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/webmsrp/webmsrp/msrp"
@@ -44,6 +45,11 @@ type LinkInfo struct {
 	// Matches reports whether the neighbour's certificate has one of these
 	// fingerprints (RFC 8122). nil stands for a neighbour without one.
 	Matches func(fingerprints []string) bool
+	// Proves reports whether the neighbour showed a certificate of an authority
+	// that is trusted, and whether that has the name of a host: then it is the
+	// relay of that name, if it says so (RFC 4976, section 6.3). It is not
+	// called before the first request. nil stands for a neighbour without one.
+	Proves func(host string) (certified, named bool)
 	// Host is the name under which a WebSocket client reached the relay; AUTH
 	// may use it.
 	Host string
@@ -56,6 +62,8 @@ type Link struct {
 	t     msrp.Transport // nil while dialling
 	chunk int            // the most octets of body in one SEND, 0 as they come
 	token *token         // for whose owner the relay opened the connection, or nil
+
+	used atomic.Int64 // when a request or response came last, in seconds
 
 	fingerprints string // of which the neighbour's certificate has one: those of Hop
 
@@ -74,11 +82,11 @@ type Link struct {
 	timer    *time.Timer
 	refused  refusals
 	accepted bool     // a request made sense
+	guesses  int      // AUTHs that failed
 	loose    []string // of inFlight, what no window bounds, oldest first
 
 	// Only the reader:
 	failures int    // requests that made none
-	auths    int    // failed ones
 	sole     *token // of all SENDs so far
 	shared   bool   // SENDs of several tokens came
 }
@@ -129,23 +137,65 @@ func (r *refusals) remove(m refused) {
 func (r *Relay) newLink(t msrp.Transport, info LinkInfo, forToken *token) (*Link, error) {
 	l := &Link{relay: r, info: info, t: t, token: forToken, flows: make(map[*token]*flow)}
 	l.changed = sync.NewCond(&l.mu)
+	l.used.Store(time.Now().Unix())
 	if info.WebSocket {
 		l.chunk = r.config.ChunkSize
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if forToken == nil {
+		for !r.closed && r.accepted >= r.config.MaxLinks {
+			idle := r.idleLink()
+			if idle == nil {
+				r.linksRefused.Add(1)
+				return nil, errFull
+			}
+			r.mu.Unlock()
+			idle.close(errDisplaced)
+			r.mu.Lock()
+		}
+	}
 	if r.closed || forToken == nil && r.draining.Load() {
 		return nil, ErrStopping
 	}
 	if forToken == nil {
-		if r.accepted >= r.config.MaxLinks {
-			r.linksRefused.Add(1)
-			return nil, errFull
-		}
 		r.accepted++
 	}
 	r.links[l] = struct{}{}
 	return l, nil
+}
+
+// How long the connections of clients and of others may be unused where another
+// wants their place: as long as clients leave them open (RFC 4976, section 5.4).
+const (
+	clientIdle = time.Hour
+	otherIdle  = 5 * time.Minute
+)
+
+// idleLink returns the link that gives way to another where there is no room
+// (RFC 4976, section 6.5): the one unused for longest, first of those on which no
+// request has succeeded yet, or nil. r.mu is held.
+func (r *Relay) idleLink() *Link {
+	now := time.Now().Unix()
+	var found *Link
+	fresh := false // found has made no request
+	for l := range r.links {
+		if l.token != nil {
+			continue
+		}
+		l.mu.Lock()
+		accepted, patience := l.accepted, otherIdle
+		if len(l.tokens) > 0 {
+			patience = clientIdle
+		}
+		l.mu.Unlock()
+		if used := l.used.Load(); accepted && (fresh || now-used < int64(patience/time.Second)) {
+			continue
+		} else if found == nil || !accepted && !fresh || used < found.used.Load() {
+			found, fresh = l, !accepted
+		}
+	}
+	return found
 }
 
 // Serve relays for the neighbour at the other end of t until the connection
@@ -168,7 +218,10 @@ func (r *Relay) Serve(t msrp.Transport, info LinkInfo) error {
 	return l.read()
 }
 
-var errFull = errors.New("relay: too many connections")
+var (
+	errFull      = errors.New("relay: too many connections")
+	errDisplaced = errors.New("relay: unused, and another connection needed the room")
+)
 
 var errIdle = errors.New("relay: no request that succeeded within 30 seconds")
 
@@ -182,6 +235,7 @@ func (l *Link) read() error {
 		l.mu.Unlock()
 		u, err := l.t.Receive()
 		if err == nil {
+			l.used.Store(time.Now().Unix())
 			err = l.handle(u)
 		}
 		if err != nil {
@@ -306,6 +360,16 @@ func (l *Link) disown(t *token) {
 	}
 	l.mu.Unlock()
 	lost.fail(msrp.StatusNoSession, msrp.StatusText(msrp.StatusNoSession))
+}
+
+// forget takes a token that is over off the link to a peer, which still gets
+// what is queued for it.
+func (l *Link) forget(t *token) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if f := l.flows[t]; f != nil && f.queued == 0 {
+		delete(l.flows, t)
+	}
 }
 
 // send queues a response or report ahead of all SENDs and reports whether
@@ -438,7 +502,7 @@ func (l *Link) expire() {
 			l.inFlight.Add(tx.sentAs, tx, now.Add(msrp.TransactionTimeout))
 			continue
 		}
-		l.answered(tx)
+		l.release(tx)
 		late = append(late, tx)
 	}
 	if next := l.inFlight.Next(); !next.IsZero() && !l.closed {

@@ -34,6 +34,9 @@ func TestPieces(t *testing.T) {
 		{"as it comes", "1-*/20000", "$", 20000, 0, []string{"1-*/20000 $"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Attr("requirement", "R-18")
+			t.Attr("requirement", "R-31")
+			t.Attr("requirement", "R-32")
 			r := newRig(t, func(config *Config) { config.PeerChunk = func(msrp.URI) int { return c.limit } })
 			dialled := r.door(bobHost)
 			alice := r.browser()
@@ -78,6 +81,8 @@ func TestPieces(t *testing.T) {
 		})
 	}
 	t.Run("towards a WebSocket", func(t *testing.T) {
+		t.Attr("requirement", "R-32")
+		t.Attr("requirement", "B-06")
 		r := newRig(t)
 		alice := r.browser()
 		token := alice.token("alice", aliceURI, true)

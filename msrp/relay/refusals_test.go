@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -10,7 +9,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/webmsrp/webmsrp/msrp"
 	"github.com/webmsrp/webmsrp/msrp/digest"
 )
 
@@ -34,6 +32,10 @@ func TestNeverAnOpenRelay(t *testing.T) {
 	for _, direct := range []bool{false, true} {
 		mode := map[bool]string{false: ", relay mode", true: ", direct mode"}[direct]
 		t.Run("a browser without a token"+mode, func(t *testing.T) {
+			t.Attr("requirement", "R-13")
+			t.Attr("requirement", "R-14")
+			t.Attr("requirement", "B-05")
+			t.Attr("requirement", "B-09")
 			r, alice, token := setUp(t, direct)
 			mallory := r.browser()
 			own := "msrp://m.invalid:2855/m4ll0ry;ws"
@@ -48,6 +50,9 @@ func TestNeverAnOpenRelay(t *testing.T) {
 			undialled(t, r)
 		})
 		t.Run("a browser with a token of its own uses another's"+mode, func(t *testing.T) {
+			t.Attr("requirement", "R-12")
+			t.Attr("requirement", "R-13")
+			t.Attr("requirement", "R-14")
 			r, alice, token := setUp(t, direct)
 			carol := r.browser()
 			carol.token("carol", carolURI, direct)
@@ -61,6 +66,8 @@ func TestNeverAnOpenRelay(t *testing.T) {
 			undialled(t, r)
 		})
 		t.Run("a TCP peer relays through a token it knows"+mode, func(t *testing.T) {
+			t.Attr("requirement", "R-13")
+			t.Attr("requirement", "R-14")
 			r, alice, token := setUp(t, direct)
 			mallory := r.peer()
 			for _, to := range []string{token + " " + victim, token + " " + victim + " " + aliceURI} {
@@ -77,6 +84,8 @@ func TestNeverAnOpenRelay(t *testing.T) {
 			undialled(t, r)
 		})
 		t.Run("the owner's URI on another connection"+mode, func(t *testing.T) {
+			t.Attr("requirement", "R-12")
+			t.Attr("requirement", "R-13")
 			r, _, token := setUp(t, direct)
 			mallory := r.peer()
 			id := mallory.send("SEND", token+" "+victim, aliceURI, text("x"), mid)
@@ -84,6 +93,7 @@ func TestNeverAnOpenRelay(t *testing.T) {
 			undialled(t, r)
 		})
 		t.Run("another URI on the owner's connection"+mode, func(t *testing.T) {
+			t.Attr("requirement", "R-13")
 			r, alice, token := setUp(t, direct)
 			id := alice.send("SEND", token+" "+victim, carolURI, text("x"), mid)
 			alice.wantCode(id, 481, carolURI, token)
@@ -92,6 +102,9 @@ func TestNeverAnOpenRelay(t *testing.T) {
 	}
 
 	t.Run("no token at all", func(t *testing.T) {
+		t.Attr("requirement", "R-13")
+		t.Attr("requirement", "R-14")
+		t.Attr("requirement", "R-15")
 		r, _, _ := setUp(t, true)
 		mallory := r.peer()
 		id := mallory.send("SEND", "msrp://relay.example.com:2856/n0t1ssued;tcp "+victim, bobURI, text("x"), mid)
@@ -109,6 +122,8 @@ func TestNeverAnOpenRelay(t *testing.T) {
 		undialled(t, r)
 	})
 	t.Run("the relay itself as target", func(t *testing.T) {
+		t.Attr("requirement", "R-47")
+		t.Attr("requirement", "B-11")
 		for _, direct := range []bool{false, true} {
 			_, alice, token := setUp(t, direct)
 			id := alice.send("SEND", token, aliceURI, nil, mid)
@@ -121,6 +136,7 @@ func TestNeverAnOpenRelay(t *testing.T) {
 
 // Knowing a token must not attract what its owner sends to someone else.
 func TestTokenDoesNotCapture(t *testing.T) {
+	t.Attr("requirement", "R-44")
 	for _, direct := range []bool{false, true} {
 		r := newRig(t)
 		dialled := r.door(bobHost)
@@ -151,6 +167,8 @@ func TestTokenDoesNotCapture(t *testing.T) {
 // RFC 4976, sections 6.3 and 9.
 func TestAuth(t *testing.T) {
 	t.Run("wrong password, until the connection ends", func(t *testing.T) {
+		t.Attr("requirement", "R-06")
+		t.Attr("requirement", "R-39")
 		r := newRig(t)
 		alice := r.browser()
 		for range maxAuths {
@@ -161,9 +179,11 @@ func TestAuth(t *testing.T) {
 		assert.Zero(t, r.relay.Stats().Tokens)
 	})
 	t.Run("unknown user", func(t *testing.T) {
+		t.Attr("requirement", "R-06")
 		assert.Equal(t, 401, newRig(t).browser().auth("nobody", "secret", aliceURI).Code)
 	})
 	t.Run("without TLS", func(t *testing.T) {
+		t.Attr("requirement", "R-02")
 		r := newRig(t)
 		bob := r.peer()
 		id := bob.send("AUTH", relayURI, bobURI, nil)
@@ -171,12 +191,17 @@ func TestAuth(t *testing.T) {
 		bob.wantEnd()
 	})
 	t.Run("the 200 proves the relay", func(t *testing.T) {
+		t.Attr("requirement", "R-05")
+		t.Attr("requirement", "R-09")
 		r := newRig(t)
 		alice := r.browser()
 		g := alice.auth("alice", "secret", aliceURI)
 		info, err := digest.ParseInfo(g.Header.Get("Authentication-Info"))
 		require.NoError(t, err)
 		assert.NotEmpty(t, info.RspAuth)
+		for _, parameter := range []string{`cnonce="cnonce"`, "nc=00000001", "qop=auth"} {
+			assert.Contains(t, g.Header.Get("Authentication-Info"), parameter)
+		}
 		assert.Equal(t, "3600", g.Header.Get("Expires"))
 		assert.Empty(t, g.Header.Get("Relay-Features"), "not asked for")
 		use := path(t, g.Header.Get("Use-Path"))
@@ -186,10 +211,12 @@ func TestAuth(t *testing.T) {
 		assert.GreaterOrEqual(t, len(use[0].SessionID()), 20)
 	})
 	t.Run("each AUTH its own token", func(t *testing.T) {
+		t.Attr("requirement", "R-10")
 		alice := newRig(t).browser()
 		assert.NotEqual(t, alice.token("alice", aliceURI, false), alice.token("alice", aliceURI, false))
 	})
 	t.Run("an answer serves once", func(t *testing.T) {
+		t.Attr("requirement", "R-06")
 		alice := newRig(t).browser()
 		id := alice.send("AUTH", relayURI, aliceURI, nil)
 		g := alice.wantCode(id, 401, aliceURI, relayURI)
@@ -211,6 +238,8 @@ func TestAuth(t *testing.T) {
 		}
 	})
 	t.Run("Expires", func(t *testing.T) {
+		t.Attr("requirement", "R-08")
+		t.Attr("requirement", "R-09")
 		alice := newRig(t).browser()
 		for asked, want := range map[string]string{
 			"60": "Expires: 60", "86400": "Expires: 86400", "59": "Min-Expires: 60", "0": "Min-Expires: 60",
@@ -223,6 +252,7 @@ func TestAuth(t *testing.T) {
 		}
 	})
 	t.Run("too many tokens", func(t *testing.T) {
+		t.Attr("requirement", "R-07")
 		r := newRig(t, func(c *Config) { c.MaxTokensPerUser = 2 })
 		alice := r.browser()
 		for _, code := range []int{200, 200, 403} {
@@ -231,12 +261,14 @@ func TestAuth(t *testing.T) {
 		assert.Equal(t, 200, r.browser().auth("carol", "hidden", carolURI).Code)
 	})
 	t.Run("another relay's name", func(t *testing.T) {
+		t.Attr("requirement", "R-15")
 		r := newRig(t)
 		alice := r.browser()
 		alice.send("AUTH", "msrp://elsewhere.example.com:2856;tcp", aliceURI, nil)
 		alice.wantEnd()
 	})
 	t.Run("msrp tokens only where plain peers are allowed", func(t *testing.T) {
+		t.Attr("requirement", "R-46")
 		r := newRig(t, func(c *Config) { c.PlainPeers = false })
 		alice := r.browser()
 		id := alice.send("AUTH", relayURI, aliceURI, nil)
@@ -248,6 +280,7 @@ func TestAuth(t *testing.T) {
 // connection.
 func TestTokenEnds(t *testing.T) {
 	t.Run("with the connection", func(t *testing.T) {
+		t.Attr("requirement", "R-11")
 		r := newRig(t)
 		alice := r.browser()
 		token := alice.token("alice", aliceURI, true)
@@ -265,6 +298,7 @@ func TestTokenEnds(t *testing.T) {
 		assert.Zero(t, r.relay.Stats().Tokens)
 	})
 	t.Run("with its time", func(t *testing.T) {
+		t.Attr("requirement", "R-11")
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t)
 			alice := r.browser()
@@ -282,109 +316,10 @@ func TestTokenEnds(t *testing.T) {
 	})
 }
 
-// RFC 4975, section 7.1.4 and RFC 4976, section 6.4.1: who hears of what.
-func TestFailures(t *testing.T) {
-	type outcome struct {
-		response string // to the SEND, at once
-		report   string // later, its status
-	}
-	cases := map[string]struct {
-		happen func(bob *side, id, token string)
-		want   map[string]outcome // by Failure-Report
-	}{
-		"200": {
-			func(bob *side, id, token string) { bob.answer(id, 200, token, bobURI) },
-			map[string]outcome{"yes": {"200", ""}, "partial": {"", ""}, "no": {"", ""}},
-		},
-		"413": {
-			func(bob *side, id, token string) { bob.answer(id, 413, token, bobURI) },
-			map[string]outcome{"yes": {"200", "000 413 Stop Sending"}, "partial": {"", "000 413 Stop Sending"}, "no": {"", ""}},
-		},
-		"an unregistered code": {
-			func(bob *side, id, token string) { bob.answer(id, 500, token, bobURI) },
-			map[string]outcome{"yes": {"200", "000 500 Status 500"}, "partial": {"", "000 500 Status 500"}, "no": {"", ""}},
-		},
-		"silence": {
-			func(bob *side, id, token string) { time.Sleep(msrp.TransactionTimeout + time.Second) },
-			map[string]outcome{"yes": {"200", "000 408 Downstream timeout"}, "partial": {"", ""}, "no": {"", ""}},
-		},
-		"the connection breaks": {
-			func(bob *side, id, token string) { bob.c.Close() },
-			map[string]outcome{"yes": {"200", "000 408 Next hop unreachable"}, "partial": {"", "000 408 Next hop unreachable"}, "no": {"", ""}},
-		},
-	}
-	for name, c := range cases {
-		for failure, want := range c.want {
-			t.Run(name+", Failure-Report "+failure, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					r := newRig(t)
-					dialled := r.door(bobHost)
-					alice := r.browser()
-					alice.c.SetDeadline(time.Time{})
-					token := alice.token("alice", aliceURI, true)
-					id := alice.send("SEND", token+" "+bobURI, aliceURI, text("hi"), "Message-ID: m3ss4ge1", "Byte-Range: 1-*/2", "Failure-Report: "+failure)
-					if want.response != "" {
-						alice.wantCode(id, 200, aliceURI, token)
-					}
-					bob := dialled()
-					bob.c.SetDeadline(time.Time{})
-					g := bob.read()
-					c.happen(bob, g.TransactionID, token)
-					if want.report != "" {
-						t.Attr("requirement", "S-36")
-						g = alice.want("REPORT", aliceURI, token)
-						assert.Equal(t, want.report, g.Header.Get("Status"))
-						assert.Equal(t, "1-2/2", g.Header.Get("Byte-Range"))
-					}
-					synctest.Wait()
-					alice.wantSilence(token, aliceURI)
-					r.relay.Close()
-				})
-			})
-		}
-	}
-
-	for name, c := range map[string]struct {
-		to   string
-		dial error
-		want int
-	}{
-		"refused by the network":  {bobURI, nil, 408},
-		"refused by policy":       {bobURI, ErrRefused, 403},
-		"a WebSocket elsewhere":   {"msrp://x.invalid:2855/s;ws", nil, 408},
-		"a peer that connects":    {"msrp://bob.example.net:9/s;tcp", nil, 408},
-		"a relay without TLS":     {bobRelay + " " + bobURI, nil, 403},
-		"a token that is over":    {"msrp://relay.example.com:2856/g0ne;tcp", nil, 481},
-		"an unknown transport":    {"msrp://bob.example.net:9000/s;sctp", nil, 408},
-		"the next hop over msrps": {"msrps://bob.example.net:9000/s;tcp", nil, 408},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t, func(config *Config) {
-				if c.dial != nil {
-					config.Dial = func(context.Context, Hop) (msrp.Transport, error) { return nil, c.dial }
-				}
-			})
-			alice := r.browser()
-			token := alice.token("alice", aliceURI, true)
-			id := alice.send("SEND", token+" "+c.to, aliceURI, text("hi"), "Message-ID: m3ss4ge1", "Byte-Range: 1-2/2")
-			g := alice.next(true)
-			// One notice: a report beside the 200, or the response itself where
-			// it is known by then.
-			require.Equal(t, id, g.TransactionID)
-			if g.Code == 200 {
-				g = alice.want("REPORT", aliceURI, token)
-				assert.Equal(t, c.want, g.Unit.Status().Code)
-			} else {
-				assert.Equal(t, c.want, g.Code)
-			}
-			alice.wantSilence(token, aliceURI)
-		})
-	}
-}
-
 // RFC 4976, section 6.1.
 func TestIdleAndFutileConnections(t *testing.T) {
 	t.Run("nothing within 30 seconds", func(t *testing.T) {
+		t.Attr("requirement", "R-38")
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t)
 			start := time.Now()
@@ -395,6 +330,7 @@ func TestIdleAndFutileConnections(t *testing.T) {
 		})
 	})
 	t.Run("nothing that succeeds", func(t *testing.T) {
+		t.Attr("requirement", "R-38")
 		r := newRig(t)
 		bob := r.peer()
 		const unknown = "msrp://relay.example.com:2856/n0t1ssued;tcp"
@@ -403,6 +339,20 @@ func TestIdleAndFutileConnections(t *testing.T) {
 			bob.wantCode(id, 481, bobURI, unknown)
 		}
 		bob.wantEnd()
+	})
+	t.Run("nothing that succeeds within 30 seconds", func(t *testing.T) {
+		t.Attr("requirement", "R-38")
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t)
+			start := time.Now()
+			alice := r.browser()
+			alice.c.SetDeadline(time.Time{})
+			time.Sleep(firstRequest - time.Second)
+			id := alice.send("AUTH", relayURI, aliceURI, nil)
+			alice.wantCode(id, 401, aliceURI, relayURI)
+			alice.wantEnd()
+			assert.Equal(t, firstRequest, time.Since(start))
+		})
 	})
 	t.Run("no MSRP", func(t *testing.T) {
 		r := newRig(t)

@@ -17,6 +17,8 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -86,7 +88,9 @@ type Config struct {
 	// DefaultExpires is how long a token lives unless the client asks for
 	// MinExpires to MaxExpires. Defaults: one hour, one minute, one day.
 	DefaultExpires, MinExpires, MaxExpires time.Duration
-	// MaxLinks bounds the connections that were accepted. Default 10,000.
+	// MaxLinks bounds the connections that were accepted. One more takes the
+	// place of the one that was unused for longest (RFC 4976, section 6.5).
+	// Default 10,000.
 	MaxLinks int
 	// MaxTokensPerUser bounds the tokens of one user. Default 100.
 	MaxTokensPerUser int
@@ -186,13 +190,16 @@ func New(c Config) (*Relay, error) {
 func (r *Relay) Close() error {
 	r.mu.Lock()
 	r.closed = true
-	links := maps.Clone(r.links)
+	links, tokens := maps.Clone(r.links), maps.Clone(r.tokens)
 	r.mu.Unlock()
 	var wg sync.WaitGroup
 	for l := range links {
 		wg.Go(func() { l.close(ErrStopping) }) // each may wait for its neighbour
 	}
 	wg.Wait()
+	for _, t := range tokens {
+		r.revoke(t) // those of relays do not end with a connection
+	}
 	return nil
 }
 
@@ -206,6 +213,9 @@ type token struct {
 	of     *account // the user's
 	direct bool
 	expire *time.Timer
+	// ofRelay is set where client is a relay that has proved its name: any
+	// connection to it is as good as owner.
+	ofRelay bool
 
 	mu    sync.Mutex
 	over  bool
@@ -235,15 +245,29 @@ func (r *Relay) isSelf(uri msrp.URI) bool {
 }
 
 func (r *Relay) isName(host string) bool {
-	if strings.EqualFold(host, r.config.Host) {
+	if sameHost(host, r.config.Host) {
 		return true
 	}
 	for _, alias := range r.config.Aliases {
-		if strings.EqualFold(host, alias) {
+		if sameHost(host, alias) {
 			return true
 		}
 	}
 	return false
+}
+
+// sameHost compares names and IP addresses; those of IPv6 have many forms (RFC
+// 4975, section 6.1).
+func sameHost(a, b string) bool {
+	if strings.EqualFold(a, b) {
+		return true
+	}
+	if !strings.Contains(a, ":") || !strings.Contains(b, ":") {
+		return false
+	}
+	x, errA := netip.ParseAddr(a)
+	y, errB := netip.ParseAddr(strings.Trim(b, "[]"))
+	return errA == nil && errB == nil && x == y
 }
 
 // port returns the port to which tokens of a scheme lead, 0 where there is none.
@@ -254,33 +278,34 @@ func (r *Relay) port(secure bool) int {
 	return r.config.PlainPort
 }
 
-// grant makes a token. The error is nil or says which limit is reached.
-func (r *Relay) grant(owner *Link, client msrp.URI, user string, secure, direct bool, expires time.Duration) (*token, error) {
+// grant gives a token its URI and makes it valid. The error is nil or says which
+// limit is reached.
+func (r *Relay) grant(t *token, secure bool, expires time.Duration) error {
 	uri, err := msrp.MakeURI(secure, r.config.Host, r.port(secure), msrp.NewID(), msrp.TransportTCP)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	t := &token{uri: uri, owner: owner, client: client, user: user, direct: direct}
+	t.uri = uri
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if t.of = r.byUser[user]; t.of == nil {
+	if t.of = r.byUser[t.user]; t.of == nil {
 		t.of = &account{}
 	}
 	if t.of.tokens >= r.config.MaxTokensPerUser {
-		return nil, errors.New("too many tokens of one user")
+		return errors.New("too many tokens of one user")
 	}
-	if !owner.own(t) {
-		return nil, msrp.ErrConnClosed
+	if r.closed || !t.ofRelay && !t.owner.own(t) {
+		return msrp.ErrConnClosed
 	}
 	t.of.tokens++
-	r.byUser[strings.Clone(user)] = t.of
+	r.byUser[strings.Clone(t.user)] = t.of
 	r.tokens[uri.SessionID()] = t
 	t.expire = time.AfterFunc(expires, func() { r.revoke(t) })
-	return t, nil
+	return nil
 }
 
-// revoke ends a token: at its expiry, or with its owner's connection (RFC 4976,
-// section 6.3). What was opened for it is closed.
+// revoke ends a token: at its expiry, or with its owner's connection if that is
+// a client's (RFC 4976, section 6.3). What was opened for it is closed.
 func (r *Relay) revoke(t *token) {
 	r.mu.Lock()
 	if r.tokens[t.uri.SessionID()] == t {
@@ -294,9 +319,12 @@ func (r *Relay) revoke(t *token) {
 	t.owner.disown(t)
 	t.mu.Lock()
 	t.over = true
-	hops := t.hops
+	hops, peers := t.hops, t.peers
 	t.hops, t.peers = nil, nil
 	t.mu.Unlock()
+	for _, l := range peers {
+		l.forget(t)
+	}
 	for _, l := range hops {
 		l.finish()
 	}
@@ -355,6 +383,38 @@ func (t *token) linkTo(next msrp.URI, fingerprints []string) *Link {
 	}
 	if l := t.hops[hopKey(next)]; l != nil && !l.isClosed() && l.fingerprints == strings.Join(fingerprints, "\n") {
 		return l
+	}
+	return nil
+}
+
+// owns reports whether the neighbour is the one for whom a token was made: a
+// client on the connection of its AUTH, a relay on any (RFC 4976, section 6.3).
+func (l *Link) owns(t *token) bool {
+	if l == t.owner || !t.ofRelay {
+		return l == t.owner
+	}
+	_, named := l.proves(t.client.Host())
+	return named
+}
+
+// toOwner returns the connection to the owner of a token, or nil where the relay
+// that owns it has none now.
+func (r *Relay) toOwner(t *token) *Link {
+	if !t.ofRelay || !t.owner.isClosed() {
+		return t.owner
+	}
+	if l := t.linkTo(t.client, nil); l != nil {
+		return l
+	}
+	r.mu.RLock()
+	links := slices.Collect(maps.Keys(r.links))
+	r.mu.RUnlock()
+	for _, l := range links {
+		// What has made no request yet may still be proving who it is.
+		if l.isAccepted() && l.owns(t) && !l.isClosed() {
+			t.bind(t.client, l)
+			return l
+		}
 	}
 	return nil
 }

@@ -34,20 +34,12 @@ func (h hop) request(to, from msrp.Path) (msrp.Path, msrp.Path) {
 	}
 }
 
-// response returns the paths of a response on its way back past the hop, or
-// false where it does not belong here.
-func (h hop) response(to, from msrp.Path) (msrp.Path, msrp.Path, bool) {
-	if !to[0].Equal(h.token.uri) {
-		return nil, nil, false
+// response returns the From-Path of a response after its way back past the hop.
+func (h hop) response(from msrp.Path) msrp.Path {
+	if h.way == directIn {
+		return msrp.Path{h.token.uri}
 	}
-	switch h.way {
-	case directOut:
-		return msrp.Path{h.token.client}, msrp.Path{h.token.uri}.Join(from...), len(to) == 1
-	case directIn:
-		return to[1:], msrp.Path{h.token.uri}, len(to) > 1
-	default:
-		return to[1:], msrp.Path{h.token.uri}.Join(from...), len(to) > 1
-	}
+	return msrp.Path{h.token.uri}.Join(from...)
 }
 
 // A route is where a request goes.
@@ -103,7 +95,7 @@ func (r *Relay) route(l *Link, u *msrp.Unit) (rt route, outcome int) {
 		}
 		// A hop inside the relay never is the owner: whoever owns a token
 		// passes it on the owner's own connection.
-		owner := !inside && l == t.owner && rt.from[0].Equal(t.client) && (len(rt.from) == 1 || !t.direct)
+		owner := !inside && l.owns(t) && rt.from[0].Equal(t.client) && (len(rt.from) == 1 || !t.direct)
 		h := hop{t, outbound}
 		switch {
 		case owner && len(rt.to) == 1:
@@ -136,13 +128,14 @@ func (r *Relay) route(l *Link, u *msrp.Unit) (rt route, outcome int) {
 		if len(rt.hops) > maxInside {
 			return rt, msrp.StatusNoSession
 		}
-		if !owner && !inside && rt.from[0].SessionID() != "" {
+		// What goes to a relay that owns the token takes its connections alone.
+		if !owner && !inside && rt.from[0].SessionID() != "" && !(t.ofRelay && rt.from[0].Equal(t.client)) {
 			t.bind(rt.from[0], l)
 		}
 		rt.hops = append(rt.hops, h)
 		rt.to, rt.from = h.request(rt.to, rt.from)
 		if !owner {
-			rt.link = t.owner
+			rt.link = r.toOwner(t)
 			return rt, forward
 		}
 		if next := rt.to[0]; r.lookup(next) == nil && !r.isToken(next) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -89,6 +90,10 @@ func TestSuiteThroughRelay(t *testing.T) {
 			})
 		})
 		t.Run(fmt.Sprintf("between browsers, direct %v", direct), func(t *testing.T) {
+			if !direct {
+				t.Attr("requirement", "B-05")
+				t.Attr("requirement", "R-41")
+			}
 			msrptest.Suite(t, func(t *testing.T) (*msrp.Session, *msrp.Session) {
 				r := newRig(t)
 				return connect(t, r.caller("alice", "secret", direct)(), r.caller("carol", "hidden", direct)())
@@ -109,9 +114,48 @@ func TestDirectOfferHidesTheBrowser(t *testing.T) {
 	require.NoError(t, err)
 	assert.NotContains(t, offer, ";ws")
 	assert.Contains(t, offer, "m=message 2856 TCP/MSRP *")
-	offer, err = r.caller("alice", "secret", false)().Offer(t.Context())
+}
+
+// RFC 7977, section 5.2 and appendix A: what SDP says of a browser that does not
+// ask for direct mode.
+func TestOfferOfABrowser(t *testing.T) {
+	t.Attr("requirement", "B-07")
+	t.Attr("requirement", "B-08")
+	offers := newRig(t).caller("alice", "secret", false)
+	hosts := map[string]bool{}
+	for range 2 {
+		offer, err := offers().Offer(t.Context())
+		require.NoError(t, err)
+		assert.Contains(t, offer, "m=message 2856 TCP/MSRP *")
+		m := regexp.MustCompile(`a=path:msrp://relay\.example\.com:2856/\S+;tcp msrp://(\S+)\.invalid:\d+/\S+;ws\r\n`).FindStringSubmatch(offer)
+		require.NotNil(t, m, offer)
+		assert.GreaterOrEqual(t, len(m[1]), 11, "64 bits")
+		hosts[m[1]] = true
+	}
+	assert.Len(t, hosts, 2)
+}
+
+// RFC 7977, section 5.3.1: a client that the handshake has authenticated needs a
+// token all the same.
+func TestAuthWithoutCredentials(t *testing.T) {
+	t.Attr("requirement", "B-10")
+	ours, theirs := net.Pipe()
+	endpoint := msrp.NewEndpoint(nil)
+	conn := endpoint.NewConn(msrp.NewStream(ours))
+	t.Cleanup(func() { conn.Close() })
+	host := &call.RelayHost{Conn: conn, Transport: msrp.TransportWS, NoDirect: true, Relay: func(bool) (msrp.URI, error) { return msrp.ParseURI(relayURI) }}
+	relay := newSide(t, theirs)
+	const token = "msrp://relay.example.com:2856/t0kent0ken;tcp"
+	go func() {
+		g := relay.next(false)
+		assert.Equal(t, "AUTH", g.Method)
+		assert.Empty(t, g.Header)
+		u := msrp.Unit{TransactionID: g.TransactionID, Code: 200, To: g.From, From: g.To, Header: msrp.Header{{Name: "Use-Path", Value: token}, {Name: "Expires", Value: "60"}}}
+		relay.c.Write(u.Append(nil, nil))
+	}()
+	place, err := host.Place(t.Context(), false)
 	require.NoError(t, err)
-	assert.Contains(t, offer, ";ws")
+	assert.Equal(t, token, place.UsePath.String())
 }
 
 func TestWrongPasswordIsTold(t *testing.T) {

@@ -1,7 +1,11 @@
 package relay
 
 import (
+	"slices"
+	"time"
+
 	"github.com/webmsrp/webmsrp/msrp"
+	"github.com/webmsrp/webmsrp/msrp/digest"
 )
 
 // A transaction is a forwarded request that waits for its response (RFC 4976,
@@ -21,14 +25,16 @@ type transaction struct {
 	sentAs    string // the transaction ID of the next hop
 
 	// For other requests: the way back of the response.
-	id   string // transaction ID as received
-	hops []hop
+	id    string // transaction ID as received
+	hops  []hop
+	guess bool // an AUTH with credentials
 }
 
-// fail tells the sender of a SEND that it did not arrive (RFC 4976, section
-// 6.4.1). Of other requests nobody is told: their own timer ends.
+// fail tells the sender of a request that it did not arrive: of a SEND by a
+// REPORT (RFC 4976, section 6.4.1), of others in place of their response.
 func (tx *transaction) fail(code int, comment string) {
 	if !tx.send {
+		tx.origin.send(&msrp.Unit{TransactionID: tx.id, Code: code, Comment: comment, To: tx.to, From: msrp.Path{tx.from}})
 		return
 	}
 	tx.origin.relay.reports.Add(1)
@@ -52,12 +58,8 @@ func (tx *transaction) fail(code int, comment string) {
 // timeout ends a transaction without a response. With Failure-Report partial
 // silence means success.
 func (tx *transaction) timeout() {
-	switch {
-	case tx.send && tx.failure.WantsOK():
+	if !tx.send || tx.failure.WantsOK() {
 		tx.fail(msrp.StatusTimeout, "Downstream timeout")
-	case tx.send:
-	default:
-		tx.origin.relay.answerLate(tx)
 	}
 }
 
@@ -66,10 +68,16 @@ func (l *Link) handleResponse(u *msrp.Unit) {
 	if u.Invalid != nil {
 		return
 	}
+	if !l.relay.isSelf(u.To[0]) {
+		return
+	}
 	l.mu.Lock()
 	tx, ok := l.inFlight.Take(u.TransactionID)
 	if ok {
-		l.answered(tx)
+		if tx.flow != nil {
+			tx.flow.progress = time.Now()
+		}
+		l.release(tx)
 	}
 	l.mu.Unlock()
 	switch {
@@ -91,15 +99,26 @@ func (l *Link) handleResponse(u *msrp.Unit) {
 
 // back sends the response of a request that is not a SEND on to its sender.
 func (tx *transaction) back(u *msrp.Unit) {
-	to, from := u.To, u.From
 	if len(u.Comment) > maxComment {
 		return // it would grow beyond what a neighbour reads
 	}
-	for i := len(tx.hops) - 1; i >= 0; i-- {
-		var ok bool
-		if to, from, ok = tx.hops[i].response(to, from); !ok {
-			return
-		}
+	if last := len(tx.hops) - 1; !u.To[0].Equal(tx.hops[last].token.uri) {
+		return // not what we asked
 	}
-	tx.origin.send(&msrp.Unit{TransactionID: tx.id, Code: u.Code, Comment: u.Comment, To: to, From: from, Header: u.Header})
+	from := u.From
+	for _, h := range slices.Backward(tx.hops) {
+		from = h.response(from)
+	}
+	// The rest of To-Path is known from the request. Kamailio and msrprelay leave
+	// it out: TestShortResponses.
+	tx.origin.send(&msrp.Unit{TransactionID: tx.id, Code: u.Code, Comment: u.Comment, To: tx.to, From: from, Header: u.Header})
+	if tx.guess && u.Code == msrp.StatusUnauthorized && !isStale(u) && tx.origin.countGuess(tx.to[0]) {
+		tx.origin.finish()
+	}
+}
+
+// isStale reports whether a 401 wants the same credentials for a new nonce.
+func isStale(u *msrp.Unit) bool {
+	c, err := digest.Strongest(u.Header.Values("WWW-Authenticate"))
+	return err == nil && c.Stale
 }

@@ -33,6 +33,10 @@ func TestWalks(t *testing.T) {
 		}
 
 		t.Run(mode+"browser to a TCP peer that the relay dials", func(t *testing.T) {
+			t.Attr("requirement", "R-13")
+			t.Attr("requirement", "R-16")
+			t.Attr("requirement", "R-17")
+			t.Attr("requirement", "R-26")
 			r := newRig(t)
 			dialled := r.door(bobHost)
 			alice := r.browser()
@@ -61,6 +65,8 @@ func TestWalks(t *testing.T) {
 			bob.want("REPORT", bobURI, self(d))
 		})
 		t.Run(mode+"a TCP peer that dials the relay", func(t *testing.T) {
+			t.Attr("requirement", "R-13")
+			t.Attr("requirement", "R-34")
 			r := newRig(t)
 			alice := r.browser()
 			d := alice.token("alice", aliceURI, direct)
@@ -77,6 +83,8 @@ func TestWalks(t *testing.T) {
 			assert.Equal(t, "hi", g.body)
 		})
 		t.Run(mode+"failure of the peer", func(t *testing.T) {
+			t.Attr("requirement", "R-21")
+			t.Attr("requirement", "R-23")
 			r := newRig(t)
 			dialled := r.door(bobHost)
 			alice := r.browser()
@@ -92,6 +100,8 @@ func TestWalks(t *testing.T) {
 			assert.Equal(t, "m3ss4ge1", g.Header.Get("Message-ID"))
 		})
 		t.Run(mode+"a peer behind a relay of its own", func(t *testing.T) {
+			t.Attr("requirement", "R-16")
+			t.Attr("requirement", "R-19")
 			r := newRig(t, func(c *Config) { c.PlainPeers = true })
 			alice := r.browser()
 			d := alice.token("alice", aliceURI, direct)
@@ -108,6 +118,8 @@ func TestWalks(t *testing.T) {
 			alice.want("REPORT", aliceURI, d+" "+bobRelay+" "+bobURI)
 		})
 		t.Run(mode+"other methods, there and back", func(t *testing.T) {
+			t.Attr("requirement", "R-27")
+			t.Attr("requirement", "R-28")
 			r := newRig(t)
 			dialled := r.door(bobHost)
 			alice := r.browser()
@@ -128,6 +140,9 @@ func TestWalks(t *testing.T) {
 		for _, one := range []bool{false, true} {
 			name := map[bool]string{false: "two browsers", true: "two sessions on one WebSocket"}[one]
 			t.Run(mode+name, func(t *testing.T) {
+				if !direct {
+					t.Attr("requirement", "R-41")
+				}
 				r := newRig(t)
 				alice := r.browser()
 				carol := alice

@@ -96,9 +96,10 @@ const (
 )
 
 // Serve takes connections of peers and relays until the listener is closed.
-// secure says that it is a TLS listener. Whatever else fails passes: file
+// secure says that it is a TLS listener; roots are the authorities of relays that
+// connect to it, nil for those of the system. Whatever else fails passes: file
 // descriptors, for instance, are free again when connections end.
-func Serve(l net.Listener, r *relay.Relay, secure bool, log *slog.Logger) error {
+func Serve(l net.Listener, r *relay.Relay, secure bool, roots *x509.CertPool, log *slog.Logger) error {
 	var pause time.Duration
 	for {
 		c, err := l.Accept()
@@ -114,18 +115,43 @@ func Serve(l net.Listener, r *relay.Relay, secure bool, log *slog.Logger) error 
 			continue
 		}
 		pause = 0
-		go r.Serve(newStream(c), linkInfo(c, secure))
+		go r.Serve(newStream(c), linkInfo(c, secure, roots))
 	}
 }
 
-func linkInfo(c net.Conn, secure bool) relay.LinkInfo {
+func linkInfo(c net.Conn, secure bool, roots *x509.CertPool) relay.LinkInfo {
 	info := relay.LinkInfo{Remote: c.RemoteAddr().String(), Secure: secure}
 	if over, ok := c.(*tls.Conn); ok {
 		info.Matches = func(fingerprints []string) bool {
 			return msrpnet.CheckFingerprint(over.ConnectionState().PeerCertificates, fingerprints) == nil
 		}
+		leaf := sync.OnceValue(func() *x509.Certificate { return trusted(over.ConnectionState().PeerCertificates, roots) })
+		info.Proves = func(host string) (certified, named bool) {
+			return leaf() != nil, leaf() != nil && leaf().VerifyHostname(host) == nil
+		}
 	}
 	return info
+}
+
+// trusted returns the first certificate of a chain if an authority among roots
+// vouches for it, or nil: then it is an endpoint's own, which its fingerprint has
+// to prove (RFC 8122). Relays show the certificate that they have as servers, so
+// it need not be one for clients (RFC 4976, section 9.2).
+func trusted(chain []*x509.Certificate, roots *x509.CertPool) *x509.Certificate {
+	if len(chain) == 0 {
+		return nil
+	}
+	others := x509.NewCertPool()
+	for _, c := range chain[1:] {
+		others.AddCert(c)
+	}
+	_, err := chain[0].Verify(x509.VerifyOptions{
+		Roots: roots, Intermediates: others, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	})
+	if err != nil {
+		return nil
+	}
+	return chain[0]
 }
 
 // A Certificate is a key pair in files that is read again when they change.

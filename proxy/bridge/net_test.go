@@ -68,7 +68,7 @@ func TestServeSurvives(t *testing.T) {
 	}
 	var log bytes.Buffer
 	ended := make(chan error, 1)
-	go func() { ended <- Serve(f, newRelay(t), false, slog.New(slog.NewTextHandler(&log, nil))) }()
+	go func() { ended <- Serve(f, newRelay(t), false, nil, slog.New(slog.NewTextHandler(&log, nil))) }()
 	// answered tells that the next connection is served.
 	answered := func() {
 		c, err := net.Dial("tcp", l.Addr().String())

@@ -76,7 +76,7 @@ func newProxy(t *testing.T) *proxy {
 	door := &Door{Relay: p.relay, ChunkSize: 64 << 10, Log: log}
 	p.door = httptest.NewServer(door)
 	ended := make(chan error, 1)
-	go func() { ended <- Serve(peers, p.relay, false, log) }()
+	go func() { ended <- Serve(peers, p.relay, false, nil, log) }()
 	t.Cleanup(func() {
 		peers.Close()
 		<-ended

@@ -17,6 +17,7 @@ func rules(t *testing.T, list string) []Rule {
 }
 
 func TestPolicyDefault(t *testing.T) {
+	t.Attr("requirement", "R-45")
 	var p Policy
 	for _, at := range []string{"8.8.8.8:2855", "93.184.216.34:443", "8.8.8.8:1024", "[2606:2800:220:1::1]:65535", "[64:ff9b::808:808]:2855"} {
 		assert.NoError(t, p.Check("peer.example.com", netip.MustParseAddrPort(at)), at)
@@ -43,6 +44,7 @@ func TestPolicyDefault(t *testing.T) {
 }
 
 func TestPolicyRules(t *testing.T) {
+	t.Attr("requirement", "R-45")
 	for _, c := range []struct {
 		allow, deny, host, at string
 		ok                    bool

@@ -120,6 +120,7 @@ func TestIPv6(t *testing.T) {
 
 // What keeps the server from starting is called by its setting.
 func TestStartErrors(t *testing.T) {
+	t.Attr("requirement", "R-36") // a certificate of another name among them
 	_, good := files(t)
 	dir := t.TempDir()
 	file := func(name, text string) string {
@@ -146,6 +147,7 @@ func TestStartErrors(t *testing.T) {
 		{[]string{"--users=" + text}, []string{"--users", text, "line 1"}},
 		{[]string{"--users=" + elsewhere}, []string{"--users", elsewhere, `"localhost"`, `"elsewhere"`}},
 		{[]string{"--tls-cert=" + none}, []string{"--tls-cert", none}},
+		{[]string{"--public-host=relay.example.com"}, []string{"--tls-cert", "--public-host", "relay.example.com", "localhost"}},
 		{[]string{"--tls-key=" + text}, []string{"--tls-key", text}},
 		{[]string{"--peer-ca=" + none}, []string{"--peer-ca", none}},
 		{[]string{"--peer-ca=" + text}, []string{"--peer-ca", text}},

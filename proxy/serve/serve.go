@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -208,11 +209,11 @@ func (s *Server) start(ctx context.Context) error {
 	}
 	if secure != nil {
 		peers := tlsConfig.Clone()
-		peers.ClientAuth = tls.RequestClientCert // its fingerprint may stand in SDP
-		s.serve("msrps-listen", func() error { return bridge.Serve(tls.NewListener(secure, peers), s.relay, true, s.log) })
+		peers.ClientAuth = tls.RequestClientCert // relays prove their names by it, peers have its fingerprint in SDP
+		s.serve("msrps-listen", func() error { return bridge.Serve(tls.NewListener(secure, peers), s.relay, true, dialer.Roots, s.log) })
 	}
 	if plain != nil {
-		s.serve("msrp-listen", func() error { return bridge.Serve(plain, s.relay, false, s.log) })
+		s.serve("msrp-listen", func() error { return bridge.Serve(plain, s.relay, false, nil, s.log) })
 	}
 
 	l, err := s.listen("listen", c.Listen)
@@ -250,6 +251,15 @@ func (s *Server) certificate() (func(*tls.ClientHelloInfo) (*tls.Certificate, er
 		c, err := bridge.LoadCertificate(s.config.TLSCert, s.config.TLSKey, s.log)
 		if err != nil {
 			return nil, fmt.Errorf("--tls-cert and --tls-key: %w", err)
+		}
+		// Peers and relays look for the name of Use-Path in it (RFC 4976, section
+		// 9.2).
+		pair, err := c.Get(nil)
+		if err == nil {
+			err = pair.Leaf.VerifyHostname(strings.Trim(s.config.PublicHost, "[]"))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("--tls-cert is not for --public-host: %w", err)
 		}
 		return c.Get, nil
 	}

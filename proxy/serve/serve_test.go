@@ -169,6 +169,8 @@ func (s *Server) talkToEcho(t *testing.T, name string, secure bool) {
 
 // RFC 7977, section 4.1: the handshake.
 func TestHandshake(t *testing.T) {
+	t.Attr("requirement", "B-01")
+	t.Attr("requirement", "B-12")
 	s := dev(t)
 	for name, c := range map[string]struct {
 		path    string
@@ -219,6 +221,8 @@ func TestHandshake(t *testing.T) {
 // RFC 7977, section 5.1: exactly one MSRP message in each WebSocket message,
 // text or binary, in as many frames as the sender likes.
 func TestWebSocketMessages(t *testing.T) {
+	t.Attr("requirement", "B-02")
+	t.Attr("requirement", "B-03")
 	s := dev(t)
 	own := "msrp://a.invalid:2855/al1ceS3ss10n;ws"
 	to := "msrp://" + s.Addr["listen"] + ";ws"
@@ -307,6 +311,9 @@ func files(t *testing.T) (certificate *x509.Certificate, args []string) {
 // In production settings: a dial is refused after the name was resolved, plain
 // connections cannot log in, and tokens are msrps only.
 func TestProductionIsStrict(t *testing.T) {
+	t.Attr("requirement", "B-04")
+	t.Attr("requirement", "R-45")
+	t.Attr("requirement", "R-46")
 	certificate, args := files(t)
 	s := run(t, args...)
 	roots := x509.NewCertPool()
@@ -381,6 +388,7 @@ func (m *messages) Close(error) error { return m.c.CloseNow() }
 
 // Behind a proxy that ends TLS only its connections count as secure.
 func TestTrustedProxy(t *testing.T) {
+	t.Attr("requirement", "B-04")
 	args := []string{"--public-host=localhost", "--secret=north", "--listen=127.0.0.1:0", "--plain-peers", "--msrp-listen=127.0.0.1:0", "--admin-listen="}
 	for network, status := range map[string]int{"127.0.0.1": 101, "127.0.0.0/8": 101, "10.0.0.0/8": 403} {
 		s := run(t, append(args, "--trusted-proxy="+network)...)

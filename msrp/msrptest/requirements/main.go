@@ -32,7 +32,7 @@ import (
 )
 
 func main() {
-	letters := flag.String("letters", "W,S,D,X", "first letters of the ids that count, with commas")
+	letters := flag.String("letters", "W,S,D,X,B,R", "first letters of the ids that count, with commas")
 	flag.Parse()
 	ok, err := run(os.Stdin, os.Stdout, strings.Split(*letters, ","))
 	if err != nil {
