@@ -54,8 +54,10 @@ func (c *Call) enter(place *Place) (*leg, error) {
 		}
 	}
 	var err error
-	next.session, err = c.opts.Endpoint.NewSession(opts)
-	return next, err
+	if next.session, err = c.opts.Endpoint.NewSession(opts); err != nil {
+		return nil, err
+	}
+	return next, nil
 }
 
 // stream is what this side can say of a leg.

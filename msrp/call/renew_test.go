@@ -442,3 +442,20 @@ func TestRefusedRenewals(t *testing.T) {
 	}
 	talk(t, from.Session(), to.Session())
 }
+
+// A place whose session ID is in use is of no use, and nothing else happens.
+func TestPlaceInUse(t *testing.T) {
+	user := newUser(t, sdp.ActPass, false)
+	place, err := user.Place(t.Context(), false)
+	require.NoError(t, err)
+	user.adjust = func(p *call.Place) { *p = *place }
+	offer, err := newUser(t, sdp.ActPass, false).call().Offer(t.Context())
+	require.NoError(t, err)
+	_, err = user.call().Answer(t.Context(), offer)
+	require.NoError(t, err)
+	second := user.call()
+	_, err = second.Answer(t.Context(), offer)
+	assert.ErrorContains(t, err, "in use")
+	assert.Nil(t, second.Session())
+	assert.NoError(t, second.Close())
+}
