@@ -443,6 +443,43 @@ func TestRefusedRenewals(t *testing.T) {
 	talk(t, from.Session(), to.Session())
 }
 
+// Close is the end, also where the exchange had ended the call before, and where
+// the peer has moved meanwhile.
+func TestCloseIsTheEnd(t *testing.T) {
+	t.Run("after the end", func(t *testing.T) {
+		from, to, offer, _ := connected(t, &msrptest.Network{})
+		end, err := from.End()
+		exchange(t, end, err, to.Answer, from)
+		require.NoError(t, to.Close())
+		answer, err := to.Answer(t.Context(), offer)
+		require.NoError(t, err)
+		assert.Equal(t, []string{"0"}, ports(answer))
+		_, err = to.Offer(t.Context())
+		assert.ErrorIs(t, err, msrp.ErrSessionClosed)
+	})
+	t.Run("before it begins", func(t *testing.T) {
+		from, to := newUser(t, sdp.ActPass, false).call(), newUser(t, sdp.ActPass, false).call()
+		offer, err := from.Offer(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, to.Close())
+		for range 2 {
+			answer, err := to.Answer(t.Context(), offer)
+			require.NoError(t, err)
+			assert.Equal(t, []string{"0"}, ports(answer))
+		}
+		assert.Nil(t, to.Session())
+	})
+	t.Run("before the answer of a peer that moved", func(t *testing.T) {
+		from, to, _, answer := connected(t, &msrptest.Network{})
+		_, err := from.Offer(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, from.Close())
+		moved := strings.ReplaceAll(answer, to.Session().URI().SessionID(), msrp.NewID())
+		assert.ErrorIs(t, from.Accept(t.Context(), moved), msrp.ErrSessionClosed)
+		assert.ErrorIs(t, from.Session().Err(), msrp.ErrSessionClosed)
+	})
+}
+
 // A place whose session ID is in use is of no use, and nothing else happens.
 func TestPlaceInUse(t *testing.T) {
 	user := newUser(t, sdp.ActPass, false)
