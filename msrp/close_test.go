@@ -84,3 +84,20 @@ func TestVerifyWhoCameBeforeStart(t *testing.T) {
 	assert.NotSame(t, own, asked)
 	assert.ErrorIs(t, s.Err(), stranger)
 }
+
+// Update leaves a message alone that has begun and was within the terms.
+func TestUpdateLeavesWhatHasBegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := newRawPeer(t, SessionOptions{}, Remote{}, nil)
+		body, more := io.Pipe()
+		out, err := s.Send(t.Context(), &Message{ContentType: "image/jpeg", Body: body, Size: 8 * minChunk})
+		require.NoError(t, err)
+		more.Write(make([]byte, 4*minChunk))
+		synctest.Wait()
+		require.NotZero(t, out.Progress().Acknowledged)
+		s.Update(Remote{MaxSize: minChunk})
+		more.Write(make([]byte, 4*minChunk))
+		assert.NoError(t, out.Sent(t.Context()))
+		s.conn.Close()
+	})
+}

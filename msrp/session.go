@@ -250,7 +250,8 @@ func (s *Session) Start(r Remote) error {
 
 // Update takes the AcceptTypes, MaxSize and RecvOnly of r, the outcome of a
 // renewed exchange in which both paths stay as they are (RFC 4975, section
-// 8.4). They hold for every message of which nothing was sent yet.
+// 8.4). They hold for every message of which nothing was sent yet, and MaxSize
+// for each whose length is not known.
 func (s *Session) Update(r Remote) {
 	s.mu.Lock()
 	defer s.unlock()
