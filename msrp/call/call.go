@@ -102,7 +102,8 @@ type Call struct {
 	id   uint64 // of the o= line
 
 	mu     sync.Mutex
-	leg    *leg // the session there is, nil before the first and without one
+	leg    *leg          // the session there is, nil before the first and without one
+	latest *msrp.Session // that was made, which the next one resumes
 	agreed sdp.Agreement
 	file   *sdp.FileTransfer // agreed on, or nil
 	own    *sdp.Description  // what this side said last, nil before

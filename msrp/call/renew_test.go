@@ -496,3 +496,38 @@ func TestPlaceInUse(t *testing.T) {
 	assert.Nil(t, second.Session())
 	assert.NoError(t, second.Close())
 }
+
+// A message is not taken twice, whatever exchanges have failed in between.
+func TestTakenOnceAfterAFailedExchange(t *testing.T) {
+	alice, bob := newUser(t, sdp.ActPass, false), newUser(t, sdp.ActPass, false)
+	place, err := bob.Place(t.Context(), false)
+	require.NoError(t, err)
+	bob.adjust = func(p *call.Place) { *p = *place } // always the same
+	from := alice.call()
+	to := bob.call(func(o *call.Options) { o.Session.AcceptTypes = []string{"text/plain"} })
+	offer, err := from.Offer(t.Context())
+	exchange(t, offer, err, to.Answer, from)
+	ctx, cancel := context.WithTimeout(t.Context(), guard)
+	defer cancel()
+	send := func(id, text string) {
+		out, err := from.Session().Send(ctx, &msrp.Message{
+			ID: id, ContentType: "text/plain", Body: strings.NewReader(text), SuccessReport: true,
+		})
+		require.NoError(t, err)
+		require.NoError(t, out.Delivered(ctx))
+	}
+	send("0nce", "once")
+	assert.Equal(t, "once", msrptest.Read(t, ctx, to.Session()))
+
+	offer, err = from.Renew(t.Context())
+	require.NoError(t, err)
+	_, err = to.Answer(t.Context(), strings.Replace(offer, "accept-types:*", "accept-types:image/png", 1))
+	require.ErrorContains(t, err, "no common type")
+	require.NoError(t, from.Rollback())
+
+	offer, err = from.Renew(t.Context())
+	exchange(t, offer, err, to.Answer, from)
+	send("0nce", "once")
+	send("tw1ce", "another")
+	assert.Equal(t, "another", msrptest.Read(t, ctx, to.Session()))
+}
