@@ -352,6 +352,8 @@ func (c *Call) Answer(ctx context.Context, offer string) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
+	case c.closed && c.own == nil:
+		return "", msrp.ErrSessionClosed
 	case c.closed:
 		return c.refuse(d), nil
 	case c.waiting != nil:
