@@ -1,6 +1,7 @@
 package msrp
 
 import (
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -62,4 +63,41 @@ func TestRecvOnly(t *testing.T) {
 	assert.ErrorIs(t, err, ErrMessageTooLarge)
 	_, err = s.Send(t.Context(), &Message{ContentType: "image/png", Body: strings.NewReader("x")})
 	assert.ErrorIs(t, err, ErrUnsupportedType)
+}
+
+// Whoever came first under the session's URI is asked for the certificate, also
+// where this side is to connect itself.
+func TestVerifyWhoCameBeforeStart(t *testing.T) {
+	e := NewEndpoint(nil)
+	s := newRawSession(t, e, SessionOptions{})
+	_, first := newRawConn(t, e, nil)
+	require.Equal(t, 200, first.code(first.send("Message-ID: b1nd", "Byte-Range: 1-0/0")))
+	own, _ := newRawConn(t, e, nil)
+	stranger := errors.New("a stranger")
+	var asked *Conn
+	err := s.Start(Remote{Path: rawPath(t, rawPeerURI), Conn: own, Active: true, Verify: func(c *Conn) error {
+		asked = c
+		return stranger
+	}})
+	assert.ErrorIs(t, err, stranger)
+	require.NotNil(t, asked)
+	assert.NotSame(t, own, asked)
+	assert.ErrorIs(t, s.Err(), stranger)
+}
+
+// Update leaves a message alone that has begun and was within the terms.
+func TestUpdateLeavesWhatHasBegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := newRawPeer(t, SessionOptions{}, Remote{}, nil)
+		body, more := io.Pipe()
+		out, err := s.Send(t.Context(), &Message{ContentType: "image/jpeg", Body: body, Size: 8 * minChunk})
+		require.NoError(t, err)
+		more.Write(make([]byte, 4*minChunk))
+		synctest.Wait()
+		require.NotZero(t, out.Progress().Acknowledged)
+		s.Update(Remote{MaxSize: minChunk})
+		more.Write(make([]byte, 4*minChunk))
+		assert.NoError(t, out.Sent(t.Context()))
+		s.conn.Close()
+	})
 }

@@ -102,11 +102,12 @@ type Remote struct {
 	// of what others leave, so that none that the peer does not read holds up the
 	// others. Default 1 MiB.
 	Window int
-	// Verify is asked about the connection that the peer opened, where Conn is
-	// nil, before anything of it counts: whether the certificate is the one of
+	// Verify is asked about the connection that the peer opened, where that is not
+	// Conn, before anything of it counts: whether the certificate is the one of
 	// the peer's SDP (RFC 8122, section 6.2; package msrpnet has such a
 	// function). Its error ends the connection and the session (RFC 4975, section
-	// 14.4). It must return quickly. Default: all connections are taken.
+	// 14.4). It must return quickly and not call the session. Default: all
+	// connections are taken.
 	Verify func(*Conn) error
 	// Fingerprints are those of the peer's SDP (RFC 8122), to be told to a
 	// relay in direct mode, which connects to the peer for this side. They must
@@ -219,7 +220,7 @@ func (s *Session) Start(r Remote) error {
 	}
 	s.remote = r
 	switch {
-	case r.Conn == nil && s.conn != nil:
+	case s.conn != nil && s.conn != r.Conn:
 		if err := s.verify(s.conn); err != nil {
 			return err
 		}
@@ -249,7 +250,8 @@ func (s *Session) Start(r Remote) error {
 
 // Update takes the AcceptTypes, MaxSize and RecvOnly of r, the outcome of a
 // renewed exchange in which both paths stay as they are (RFC 4975, section
-// 8.4). They hold for every message of which nothing was sent yet.
+// 8.4). They hold for every message of which nothing was sent yet, and MaxSize
+// for each whose length is not known.
 func (s *Session) Update(r Remote) {
 	s.mu.Lock()
 	defer s.unlock()

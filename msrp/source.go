@@ -227,7 +227,7 @@ func (p *pump) put(chunk []byte, last bool) bool {
 		return false
 	}
 	p.read += int64(len(chunk))
-	if limit := s.remote.MaxSize; limit > 0 && p.read > limit {
+	if limit := s.remote.MaxSize; limit > 0 && p.o.size < 0 && p.read > limit {
 		s.failMessage(p.o, ErrMessageTooLarge)
 		return false
 	}

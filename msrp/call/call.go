@@ -73,7 +73,8 @@ type Options struct {
 	// Session are the terms of the session; its URI comes from the Place.
 	// AcceptTypes defaults to all types; a list should have what every endpoint
 	// must take, [sdp.ContainerTypes]. Of a session that has been replaced
-	// StateChanged is told nothing more.
+	// StateChanged is told nothing more. StateChanged may run within a method of
+	// the Call, so it must not call any itself.
 	Session msrp.SessionOptions
 	// AcceptWrappedTypes are taken inside containers only.
 	AcceptWrappedTypes []string
@@ -101,12 +102,14 @@ type Call struct {
 	id   uint64 // of the o= line
 
 	mu     sync.Mutex
-	leg    *leg // the session there is, nil before the first and without one
+	leg    *leg          // the session there is, nil before the first and without one
+	latest *msrp.Session // that was made, which the next one resumes
 	agreed sdp.Agreement
 	file   *sdp.FileTransfer // agreed on, or nil
 	own    *sdp.Description  // what this side said last, nil before
 	line   int               // the stream's among its m= lines
 	ended  bool              // by port 0, which both sides know
+	closed bool              // by Close
 
 	waiting *offer // for its answer, or nil
 }
@@ -189,7 +192,10 @@ func (c *Call) Renew(ctx context.Context) (string, error) { return c.offer(ctx, 
 func (c *Call) offer(ctx context.Context, move bool) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.waiting != nil {
+	switch {
+	case c.closed:
+		return "", msrp.ErrSessionClosed
+	case c.waiting != nil:
 		return "", errWaiting
 	}
 	secure, lost := c.opts.Secure, error(nil)
@@ -273,6 +279,9 @@ func (c *Call) Accept(ctx context.Context, answer string) error {
 	if err != nil {
 		return err
 	}
+	if c.closed {
+		return msrp.ErrSessionClosed
+	}
 	leg := waiting.leg
 	switch {
 	case !leg.started:
@@ -343,6 +352,10 @@ func (c *Call) Answer(ctx context.Context, offer string) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
+	case c.closed && c.own == nil:
+		return "", msrp.ErrSessionClosed
+	case c.closed:
+		return c.refuse(d), nil
 	case c.waiting != nil:
 		return "", errWaiting
 	case c.own != nil:
@@ -492,10 +505,12 @@ func (c *Call) End() (string, error) {
 	return d.String(), nil
 }
 
-// Close ends the session, if there is one, and tells nobody.
+// Close ends the session, if there is one, and tells nobody. No other will
+// begin. It waits for a method that is under way.
 func (c *Call) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.closed = true
 	if c.waiting != nil && c.waiting.leg != nil && c.waiting.leg != c.leg {
 		c.waiting.leg.drop()
 	}

@@ -484,7 +484,7 @@ func TestOrderOfTheExchange(t *testing.T) {
 	answered := head + "m=message 9 TCP/MSRP *\r\n" + stream
 	assert.Nil(t, from.Session())
 	assert.ErrorContains(t, from.Accept(t.Context(), answered), "an answer without an offer")
-	assert.NoError(t, from.Close()) // there is nothing yet
+	assert.NoError(t, alice.call().Close()) // there is nothing yet
 	offer, err := from.Offer(t.Context())
 	require.NoError(t, err)
 	_, err = from.Offer(t.Context())

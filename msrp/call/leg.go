@@ -33,13 +33,10 @@ func (c *Call) take(ctx context.Context, secure bool) (*leg, error) {
 func (c *Call) enter(place *Place) (*leg, error) {
 	next := &leg{place: place}
 	opts := c.opts.Session
-	opts.URI = place.URI
-	if c.leg != nil {
-		opts.Resumes = c.leg.session
-		if c.leg.place.URI.Equal(place.URI) {
-			c.leg.drop()
-			c.leg = nil
-		}
+	opts.URI, opts.Resumes = place.URI, c.latest
+	if c.leg != nil && c.leg.place.URI.Equal(place.URI) {
+		c.leg.drop()
+		c.leg = nil
 	}
 	if opts.StreamAfter == 0 && c.opts.File != nil {
 		opts.StreamAfter = 1 // of a file every octet counts that the sender thinks is here
@@ -54,8 +51,11 @@ func (c *Call) enter(place *Place) (*leg, error) {
 		}
 	}
 	var err error
-	next.session, err = c.opts.Endpoint.NewSession(opts)
-	return next, err
+	if next.session, err = c.opts.Endpoint.NewSession(opts); err != nil {
+		return nil, err
+	}
+	c.latest = next.session
+	return next, nil
 }
 
 // stream is what this side can say of a leg.

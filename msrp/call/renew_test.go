@@ -442,3 +442,91 @@ func TestRefusedRenewals(t *testing.T) {
 	}
 	talk(t, from.Session(), to.Session())
 }
+
+// Close is the end, also where the exchange had ended the call before, and where
+// the peer has moved meanwhile.
+func TestCloseIsTheEnd(t *testing.T) {
+	t.Run("after the end", func(t *testing.T) {
+		from, to, offer, _ := connected(t, &msrptest.Network{})
+		end, err := from.End()
+		exchange(t, end, err, to.Answer, from)
+		require.NoError(t, to.Close())
+		answer, err := to.Answer(t.Context(), offer)
+		require.NoError(t, err)
+		assert.Equal(t, []string{"0"}, ports(answer))
+		_, err = to.Offer(t.Context())
+		assert.ErrorIs(t, err, msrp.ErrSessionClosed)
+	})
+	t.Run("before it begins", func(t *testing.T) {
+		from, to := newUser(t, sdp.ActPass, false).call(), newUser(t, sdp.ActPass, false).call()
+		offer, err := from.Offer(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, to.Close())
+		for range 2 {
+			_, err := to.Answer(t.Context(), offer)
+			assert.ErrorIs(t, err, msrp.ErrSessionClosed)
+		}
+		assert.Nil(t, to.Session())
+	})
+	t.Run("before the answer of a peer that moved", func(t *testing.T) {
+		from, to, _, answer := connected(t, &msrptest.Network{})
+		_, err := from.Offer(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, from.Close())
+		moved := strings.ReplaceAll(answer, to.Session().URI().SessionID(), msrp.NewID())
+		assert.ErrorIs(t, from.Accept(t.Context(), moved), msrp.ErrSessionClosed)
+		assert.ErrorIs(t, from.Session().Err(), msrp.ErrSessionClosed)
+	})
+}
+
+// A place whose session ID is in use is of no use, and nothing else happens.
+func TestPlaceInUse(t *testing.T) {
+	user := newUser(t, sdp.ActPass, false)
+	place, err := user.Place(t.Context(), false)
+	require.NoError(t, err)
+	user.adjust = func(p *call.Place) { *p = *place }
+	offer, err := newUser(t, sdp.ActPass, false).call().Offer(t.Context())
+	require.NoError(t, err)
+	_, err = user.call().Answer(t.Context(), offer)
+	require.NoError(t, err)
+	second := user.call()
+	_, err = second.Answer(t.Context(), offer)
+	assert.ErrorContains(t, err, "in use")
+	assert.Nil(t, second.Session())
+	assert.NoError(t, second.Close())
+}
+
+// A message is not taken twice, whatever exchanges have failed in between.
+func TestTakenOnceAfterAFailedExchange(t *testing.T) {
+	alice, bob := newUser(t, sdp.ActPass, false), newUser(t, sdp.ActPass, false)
+	place, err := bob.Place(t.Context(), false)
+	require.NoError(t, err)
+	bob.adjust = func(p *call.Place) { *p = *place } // always the same
+	from := alice.call()
+	to := bob.call(func(o *call.Options) { o.Session.AcceptTypes = []string{"text/plain"} })
+	offer, err := from.Offer(t.Context())
+	exchange(t, offer, err, to.Answer, from)
+	ctx, cancel := context.WithTimeout(t.Context(), guard)
+	defer cancel()
+	send := func(id, text string) {
+		out, err := from.Session().Send(ctx, &msrp.Message{
+			ID: id, ContentType: "text/plain", Body: strings.NewReader(text), SuccessReport: true,
+		})
+		require.NoError(t, err)
+		require.NoError(t, out.Delivered(ctx))
+	}
+	send("0nce", "once")
+	assert.Equal(t, "once", msrptest.Read(t, ctx, to.Session()))
+
+	offer, err = from.Renew(t.Context())
+	require.NoError(t, err)
+	_, err = to.Answer(t.Context(), strings.Replace(offer, "accept-types:*", "accept-types:image/png", 1))
+	require.ErrorContains(t, err, "no common type")
+	require.NoError(t, from.Rollback())
+
+	offer, err = from.Renew(t.Context())
+	exchange(t, offer, err, to.Answer, from)
+	send("0nce", "once")
+	send("tw1ce", "another")
+	assert.Equal(t, "another", msrptest.Read(t, ctx, to.Session()))
+}

@@ -252,8 +252,8 @@ func SelfSigned(hosts ...string) (tls.Certificate, error) {
 // Serve accepts connections for the sessions of an endpoint until the listener
 // is closed, and returns its error then; a tls.Listener serves msrps URIs. Other
 // failures pass: a lack of file descriptors ends when connections do. A
-// connection that brings no request for one of the sessions within 30 seconds
-// is closed (RFC 4976, section 6.1 asks it of relays), and so is one that has
+// connection that carries none of the sessions 30 seconds after it began is
+// closed (RFC 4976, section 6.1 asks it of relays), and so is one that has
 // carried no session for 5 to 10 minutes: nobody else would do it.
 func Serve(l net.Listener, endpoint *msrp.Endpoint) error {
 	const shortest, longest = 5 * time.Millisecond, time.Second

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+
+	"github.com/webmsrp/webmsrp/msrp/internal/percent"
 )
 
 // parseParams reads a value such as that of Content-Type: what it is, in lower
@@ -39,7 +41,7 @@ func parseParams(s string) (value string, params map[string]string, err error) {
 		if plain, ok := strings.CutSuffix(name, "*"); ok {
 			charset, escaped, _ := strings.Cut(text, "'")
 			if _, escaped, ok = strings.Cut(escaped, "'"); ok && strings.EqualFold(charset, "utf-8") {
-				starred[plain] = unescape(escaped)
+				starred[plain] = percent.Decode(escaped)
 			}
 		}
 		rest = strings.TrimLeft(rest, " \t")
@@ -87,20 +89,4 @@ func isToken(s string) bool {
 		}
 	}
 	return s != ""
-}
-
-// unescape takes the escapes of a URL out of s.
-func unescape(s string) string {
-	var b []byte
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c == '%' && i+2 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
-				c = byte(n)
-				i += 2
-			}
-		}
-		b = append(b, c)
-	}
-	return string(b)
 }

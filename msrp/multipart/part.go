@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/webmsrp/webmsrp/msrp"
+	"github.com/webmsrp/webmsrp/msrp/internal/percent"
 )
 
 // A Part is one part of a body. Read reads what is in it, octet by octet as it
@@ -166,7 +167,7 @@ func (r *Reader) Related(limit int64) (*Related, error) {
 // brackets or as a cid: URL (RFC 2392), or nil.
 func (r *Related) Find(id string) *Part {
 	if len(id) >= 4 && strings.EqualFold(id[:4], "cid:") {
-		id = unescape(id[4:])
+		id = percent.Decode(id[4:])
 	}
 	if id = trimID(id); id == "" {
 		return nil

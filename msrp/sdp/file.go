@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/webmsrp/webmsrp/msrp"
+	"github.com/webmsrp/webmsrp/msrp/internal/percent"
 )
 
 // A FileTransfer is the one file that a stream is for (RFC 5547): the offerer
@@ -257,7 +258,7 @@ func ParseFileSelector(s string) (FileSelector, error) {
 		valid := true
 		switch name {
 		case "name":
-			f.Name = unescape(unquote(value))
+			f.Name = percent.Decode(unquote(value))
 		case "type":
 			f.Type = value
 			valid = strings.Contains(value, "/")

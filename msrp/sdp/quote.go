@@ -1,8 +1,9 @@
 package sdp
 
 import (
-	"strconv"
 	"strings"
+
+	"github.com/webmsrp/webmsrp/msrp/internal/percent"
 )
 
 // cutQuoted cuts s at the first sep outside of quotes, and all that follow off
@@ -50,23 +51,6 @@ func escape(s string) string {
 	return b.String()
 }
 
-// unescape takes them out. A % that begins no escape stands for itself: Blink
-// writes names as they are.
-func unescape(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c == '%' && i+2 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
-				c = byte(n)
-				i += 2
-			}
-		}
-		b.WriteByte(c)
-	}
-	return b.String()
-}
-
 // FileType returns a media type in the form of [FileSelector.Type], from that
 // of Content-Type. In both the values of parameters stand in quotes, but with
 // the escapes of RFC 5547, section 6, in the one, and of a quoted string (RFC
@@ -87,7 +71,7 @@ func FileType(contentType string) string {
 // ContentType returns the media type in the form of Content-Type, or "".
 func (f *FileSelector) ContentType() string {
 	return mapParameters(f.Type, false, func(value string) string {
-		return strings.ReplaceAll(strings.ReplaceAll(unescape(value), `\`, `\\`), `"`, `\"`)
+		return strings.ReplaceAll(strings.ReplaceAll(percent.Decode(value), `\`, `\\`), `"`, `\"`)
 	})
 }
 
