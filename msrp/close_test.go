@@ -52,6 +52,8 @@ func TestRecvOnly(t *testing.T) {
 	assert.ErrorIs(t, err, ErrRecvOnly)
 	_, err = s.Send(t.Context(), &Message{})
 	assert.NoError(t, err)
+	_, err = s.Send(t.Context(), &Message{ContentType: "application/im-iscomposing+xml", Body: strings.NewReader("<isComposing/>"), Control: true})
+	assert.NoError(t, err)
 	assert.NoError(t, s.Probe(t.Context()))
 	assert.Equal(t, 200, peer.code(peer.send("Message-ID: m3ss4ge", "Byte-Range: 1-2/2", "body: hi")))
 

@@ -47,6 +47,10 @@ type Message struct {
 	DeliveryTimeout time.Duration
 	// FailureReport says which failures are wanted. Default: all.
 	FailureReport FailureReport
+	// Control is set for what keeps the conversation going and is no ordinary
+	// message, such as isComposing and disposition notifications: it goes out
+	// whatever the direction of the session (RFC 4975, section 8.9).
+	Control bool
 	// Header holds further fields, such as Content-Disposition; those that
 	// describe the body only where there is one. What the other fields of this
 	// struct say is not repeated here.
@@ -180,7 +184,7 @@ func (s *Session) unfit(o *Outgoing) error {
 	switch {
 	case m.ContentType == "":
 		return nil
-	case s.remote.RecvOnly:
+	case s.remote.RecvOnly && !m.Control:
 		return ErrRecvOnly
 	case !accepts(s.remote.AcceptTypes, m.ContentType),
 		len(s.refusedTypes) > 0 && accepts(s.refusedTypes, m.ContentType):

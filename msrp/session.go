@@ -92,8 +92,8 @@ type Remote struct {
 	// no limit.
 	MaxSize int64
 	// RecvOnly is set where the direction that was agreed on keeps this side
-	// from sending messages; reports, and what has no body, go on (RFC 4975,
-	// section 8.9).
+	// from sending messages; reports, what has no body, and a Message with Control
+	// go on (RFC 4975, section 8.9).
 	RecvOnly bool
 	// ChunkSize is the most octets of body in one SEND. Default 8 KiB, which
 	// every known peer and relay takes.
