@@ -13,7 +13,7 @@ npm := npm --prefix web --no-fund --no-audit --loglevel=error
 # of more than 8 KB.
 in_node = env -i HOME="$$HOME" PATH="$$PATH" $$(go env GOROOT)/lib/wasm/go_js_wasm_exec
 
-.PHONY: all run build wasm web test vet test-go test-wasm test-js test-browser bench soak fuzz screenshot fmt clean
+.PHONY: all run build wasm web programs test vet test-go test-wasm test-js test-browser bench soak fuzz screenshot fmt clean
 
 all: build
 
@@ -36,7 +36,7 @@ web/node_modules: web/package.json web/package-lock.json
 	$(npm) ci
 	@touch $@
 
-test: vet test-go test-wasm test-js test-browser
+test: programs vet test-go test-wasm test-js test-browser
 
 vet:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
@@ -56,15 +56,17 @@ test-js: build
 	$(npm) run --silent check
 	$(npm) run --silent test
 
-test-browser: build
+# What the tests drive: Chromium and Kamailio.
+programs:
 	@web/test/install
+
+test-browser: build programs
 	$(npm) run --silent test:browser
 	@[ -x /usr/sbin/kamailio ] || echo "NOT TESTED: a foreign relay, for want of Kamailio." >&2
 
 # The core natively, beside net/textproto, and in Chromium, compiled as it is for
 # the page.
-bench: web/node_modules
-	@web/test/install
+bench: web/node_modules programs
 	go test -c -o bin/native.test ./msrp
 	GOOS=js GOARCH=wasm go test -c $(wasm_flags) -o bin/wasm.test ./msrp
 	@node web/test/e2e/bench.mjs bin/native.test bin/wasm.test $$(go env GOROOT)/lib/wasm/wasm_exec.js
