@@ -13,7 +13,7 @@ npm := npm --prefix web --no-fund --no-audit --loglevel=error
 # of more than 8 KB.
 in_node = env -i HOME="$$HOME" PATH="$$PATH" $$(go env GOROOT)/lib/wasm/go_js_wasm_exec
 
-.PHONY: all run build wasm web programs test vet test-go test-wasm test-js test-browser bench soak fuzz screenshot fmt clean
+.PHONY: all run build wasm web programs test vet test-go test-wasm test-js test-browser bench bench-proxy soak fuzz screenshot fmt clean
 
 all: build
 
@@ -70,6 +70,13 @@ bench: web/node_modules programs
 	go test -c -o bin/native.test ./msrp
 	GOOS=js GOARCH=wasm go test -c $(wasm_flags) -o bin/wasm.test ./msrp
 	@node web/test/e2e/bench.mjs bin/native.test bin/wasm.test $$(go env GOROOT)/lib/wasm/wasm_exec.js
+
+# The relay beside haproxy and Kamailio, where they are installed; as root in a
+# network of its own.
+bench-proxy:
+	go build -trimpath -ldflags='-s -w' -o bin/webmsrp ./proxy
+	go build -o bin/bench ./proxy/bench
+	@bin/bench -relay bin/webmsrp
 
 # The long proofs, of which make test runs a small part.
 soak:
