@@ -80,7 +80,7 @@ func startRelay(program, dir string, secure bool) (*server, error) {
 	s := &server{name: "relay", address: freePort(), peers: freePort(), admin: freePort(), secure: secure}
 	args := []string{
 		"serve", "--listen", s.address, "--msrp-listen", s.peers, "--admin-listen", s.admin, "--public-host", "127.0.0.1", "--secret", secret,
-		"--plain-peers", "--peer-allow", "127.0.0.0/8:1024-65535", "--peer-chunk", "0", "--max-connections", "15000", "--log-level", "error",
+		"--plain-peers", "--peer-allow", "127.0.0.0/8:1024-65535", "--peer-chunk", "0", "--max-connections", "15000", "--max-connections-per-address", "0", "--log-level", "error",
 	}
 	if secure {
 		cert, key, err := writeCertificate(dir)

@@ -84,7 +84,8 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if origin := r.Header.Get("Origin"); origin != "" {
 		w.Header().Set("Access-Control-Allow-Origin", origin) // RFC 7977, section 7; Accept checks it
 	}
-	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+	h := &hijacker{ResponseWriter: w}
+	c, err := websocket.Accept(h, r, &websocket.AcceptOptions{
 		Subprotocols:   []string{Subprotocol},
 		OriginPatterns: d.Origins,
 		// Compressing costs five sixths of the throughput in browsers.
@@ -100,14 +101,15 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.Log.Info("WebSocket refused", "remote", info.Remote, "origin", clip(r.Header.Get("Origin")), "reason", reason)
 		return
 	}
-	ws := newWebSocket(c, d.ChunkSize)
+	ws := newWebSocket(c, h.conn, d.ChunkSize)
+	ws.keepAlive()
 	d.enter(ws)
 	// Returning from here frees what net/http holds for the request.
 	go func() {
-		go ws.keepAlive()
 		err := d.Relay.Serve(msrp.NewMessages(ws), info)
 		d.Log.Debug("WebSocket closed", "remote", info.Remote, "error", discreet(err))
 		<-ws.over
+		ws.alive.Stop()
 		d.leave(ws)
 		leave()
 	}()

@@ -37,7 +37,7 @@ func webSocketPair(t *testing.T) (client, server msrp.MessageConn) {
 	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{Subprotocol}})
 		if assert.NoError(t, err) {
-			accepted <- newWebSocket(c, 64<<10)
+			accepted <- newWebSocket(c, nil, 64<<10)
 		}
 	}))
 	t.Cleanup(h.Close)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -45,15 +46,17 @@ func DialWebSocket(ctx context.Context, address string, chunk int, client *http.
 		c.Close(websocket.StatusPolicyViolation, "the subprotocol is not msrp")
 		return nil, errors.New("the server at " + address + " does not speak MSRP over WebSocket")
 	}
-	w := newWebSocket(c, chunk)
+	w := newWebSocket(c, nil, chunk)
 	w.patience = time.Second
 	return w, nil
 }
 
 // A webSocket carries MSRP messages, one in each of its own.
 type webSocket struct {
-	c   *websocket.Conn
-	buf []byte
+	c    *websocket.Conn
+	conn *lazy             // below c, nil for one that was dialled
+	buf  []byte            // the message at hand
+	lent *[bufferSize]byte // where it lies, unless it is larger, or nil
 	// patience is how long Close waits for the close frame of the other side.
 	// Programs that dial end soon afterwards, and have one to wait for.
 	patience time.Duration
@@ -62,15 +65,17 @@ type webSocket struct {
 	slow        *time.Timer
 	messageTime time.Duration
 
+	alive *time.Timer // for the next ping
+
 	once    sync.Once
 	closing atomic.Bool
 	broken  atomic.Bool   // frames could not be read, or ended
 	over    chan struct{} // closed with the connection, after Close
 }
 
-func newWebSocket(c *websocket.Conn, chunk int) *webSocket {
+func newWebSocket(c *websocket.Conn, conn *lazy, chunk int) *webSocket {
 	c.SetReadLimit(int64(chunk) + maxHeader)
-	w := &webSocket{c: c, over: make(chan struct{}), messageTime: messageTime}
+	w := &webSocket{c: c, conn: conn, over: make(chan struct{}), messageTime: messageTime}
 	w.slow = time.AfterFunc(w.messageTime, func() { c.CloseNow() })
 	w.slow.Stop()
 	return w
@@ -83,16 +88,18 @@ var background = context.Background()
 // ReadMessage implements [msrp.MessageConn]. Text is taken as octets, as RFC
 // 7977, section 5.1 has it: some relays send whatever is valid UTF-8 as text.
 func (w *webSocket) ReadMessage() ([]byte, error) {
+	w.giveBack() // no buffer is held while waiting
 	_, r, err := w.c.Reader(background)
 	if err != nil {
 		return nil, w.ended(err)
 	}
 	w.slow.Reset(w.messageTime)
 	defer w.slow.Stop()
-	w.buf = w.buf[:0]
+	w.lent = takeBuffer()
+	w.buf = w.lent[:0]
 	for {
 		if len(w.buf) == cap(w.buf) {
-			w.buf = append(w.buf, make([]byte, max(2048, cap(w.buf)))...)[:len(w.buf)]
+			w.buf = slices.Grow(w.buf, maxHeader)
 		}
 		n, err := r.Read(w.buf[len(w.buf):cap(w.buf)])
 		w.buf = w.buf[:len(w.buf)+n]
@@ -105,6 +112,13 @@ func (w *webSocket) ReadMessage() ([]byte, error) {
 		if err != nil {
 			return nil, w.ended(err)
 		}
+	}
+}
+
+func (w *webSocket) giveBack() {
+	if w.lent != nil {
+		buffers.Put(w.lent)
+		w.lent, w.buf = nil, nil
 	}
 }
 
@@ -121,11 +135,19 @@ func (w *webSocket) ended(err error) error {
 // WriteMessage implements [msrp.MessageConn]. MSRP is not always valid UTF-8,
 // so every message is binary.
 func (w *webSocket) WriteMessage(msg []byte) error {
+	if w.conn != nil {
+		w.conn.hold()
+	}
 	return w.c.Write(background, websocket.MessageBinary, msg)
 }
 
-// Flush implements [msrp.MessageConn]: nothing is held back.
-func (w *webSocket) Flush() error { return nil }
+// Flush implements [msrp.MessageConn].
+func (w *webSocket) Flush() error {
+	if w.conn == nil {
+		return nil // nothing was held back
+	}
+	return w.conn.flush()
+}
 
 // Close implements [msrp.MessageConn]. The closing handshake (RFC 6455, section
 // 7.1.2) goes on behind it, for ten seconds at most: whoever closes many must
@@ -146,6 +168,9 @@ func (w *webSocket) Close(reason error) error {
 		w.closing.Store(true)
 		go func() {
 			defer close(w.over)
+			if w.conn != nil {
+				w.conn.release()
+			}
 			w.c.Close(code, text)
 		}()
 	})
@@ -164,23 +189,19 @@ const (
 	pingTimeout = 20 * time.Second
 )
 
-// keepAlive pings until the connection ends, and ends it where no pong comes
-// (RFC 7977, section 6).
+// keepAlive pings from time to time until the connection ends, and ends it where
+// no pong comes (RFC 7977, section 6).
 func (w *webSocket) keepAlive() {
-	ticker := time.NewTicker(pingEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-w.over:
-			return
-		case <-ticker.C:
-		}
+	w.alive = time.AfterFunc(pingEvery, func() {
 		ctx, cancel := context.WithTimeout(background, pingTimeout)
-		err := w.c.Ping(ctx)
-		cancel()
-		if err != nil {
+		defer cancel()
+		switch err := w.c.Ping(ctx); {
+		case w.closing.Load():
+		case err != nil:
 			w.c.CloseNow()
-			return
+		default:
+			w.alive.Reset(pingEvery)
 		}
-	}
+	})
+	w.alive.Reset(pingEvery) // after the assignment
 }

@@ -58,7 +58,7 @@ func TestCloseDoesNotWait(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{Subprotocol}})
 				if assert.NoError(t, err) {
-					accepted <- newWebSocket(c, 1000)
+					accepted <- newWebSocket(c, nil, 1000)
 				}
 			}))
 			defer server.Close()
@@ -100,7 +100,7 @@ func TestMessageThatDrips(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{Subprotocol}})
 		if assert.NoError(t, err) {
-			accepted <- newWebSocket(c, 1000)
+			accepted <- newWebSocket(c, nil, 1000)
 		}
 	}))
 	defer server.Close()

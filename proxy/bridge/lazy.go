@@ -1,0 +1,186 @@
+package bridge
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+)
+
+const (
+	// bufferSize takes a whole chunk of 64 KiB with its header.
+	bufferSize = 72 << 10
+	// direct is from how many octets on they are not copied once more.
+	direct = 16 << 10
+)
+
+// buffers are those of connections that have something in them at the moment.
+// Most have not most of the time.
+var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+func takeBuffer() *[bufferSize]byte { return buffers.Get().(*[bufferSize]byte) }
+
+// A lazy is a connection that is read and written in large steps, with buffers
+// that it holds only as long as there is something in them.
+type lazy struct {
+	net.Conn
+	raw syscall.RawConn // nil for one that does not tell whether there is something to read
+
+	// Only the reader:
+	in       *[bufferSize]byte // holds from..to, or nil
+	from, to int
+	tryRead  func(fd uintptr) bool
+	err      error // of tryRead
+
+	mu   sync.Mutex
+	out  *[bufferSize]byte // holds the first n octets, or nil
+	n    int
+	held bool // until flush
+}
+
+func newLazy(c net.Conn) *lazy {
+	l := &lazy{Conn: c, raw: rawConn(c)}
+	l.tryRead = l.readIfReady
+	return l
+}
+
+// rawConn returns what reads a connection without a goroutine's buffer waiting
+// for it, or nil.
+func rawConn(c net.Conn) syscall.RawConn {
+	for {
+		switch t := c.(type) {
+		case *boundedConn:
+			c = t.Conn
+		case *net.TCPConn:
+			if raw, err := t.SyscallConn(); err == nil && canReadRaw {
+				return raw
+			}
+			return nil
+		default:
+			return nil
+		}
+	}
+}
+
+func (c *lazy) Read(p []byte) (int, error) {
+	if c.in == nil {
+		if c.raw == nil || len(p) >= direct {
+			return c.Conn.Read(p)
+		}
+		if err := c.raw.Read(c.tryRead); err != nil {
+			return 0, err
+		}
+		if c.err != nil {
+			return 0, c.err
+		}
+	}
+	n := copy(p, c.in[c.from:c.to])
+	if c.from += n; c.from == c.to {
+		buffers.Put(c.in)
+		c.in = nil
+	}
+	return n, nil
+}
+
+// readIfReady reads what there is, or returns false and is called again later.
+func (c *lazy) readIfReady(fd uintptr) bool {
+	b := takeBuffer()
+	n, again, err := readRaw(fd, b[:])
+	if n <= 0 {
+		buffers.Put(b)
+		if again {
+			return false
+		}
+		if c.err = err; err == nil {
+			c.err = io.EOF
+		}
+		return true
+	}
+	c.in, c.from, c.to, c.err = b, 0, n, nil
+	return true
+}
+
+// hold makes Write keep octets back until flush.
+func (c *lazy) hold() {
+	c.mu.Lock()
+	c.held = true
+	c.mu.Unlock()
+}
+
+// release ends hold without flush: the next Write takes all with it.
+func (c *lazy) release() {
+	c.mu.Lock()
+	c.held = false
+	c.mu.Unlock()
+}
+
+func (c *lazy) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.out == nil && (!c.held || len(p) >= bufferSize) {
+		return c.Conn.Write(p)
+	}
+	written := 0
+	for rest := p; ; {
+		if c.out == nil {
+			c.out = takeBuffer()
+		}
+		n := copy(c.out[c.n:], rest)
+		c.n += n
+		written += n
+		if rest = rest[n:]; len(rest) == 0 {
+			break
+		}
+		if err := c.empty(); err != nil {
+			return written, err
+		}
+	}
+	if !c.held {
+		return written, c.empty()
+	}
+	return written, nil
+}
+
+// empty writes what was kept back; c.mu is held.
+func (c *lazy) empty() error {
+	if c.out == nil {
+		return nil
+	}
+	_, err := c.Conn.Write(c.out[:c.n])
+	buffers.Put(c.out)
+	c.out, c.n = nil, 0
+	return err
+}
+
+// flush writes what was kept back.
+func (c *lazy) flush() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held = false
+	return c.empty()
+}
+
+// A hijacker gives a WebSocket a lazy connection in place of the buffers of
+// net/http, 4 KiB each way.
+type hijacker struct {
+	http.ResponseWriter
+	conn *lazy // after Hijack
+}
+
+// Hijack implements [http.Hijacker].
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, buffered, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	h.conn = newLazy(c)
+	if n := buffered.Reader.Buffered(); n > 0 { // a client that does not wait for the answer
+		early, _ := buffered.Reader.Peek(n)
+		h.conn.in = takeBuffer()
+		h.conn.to = copy(h.conn.in[:], early)
+	}
+	// Frame headers have at most 14 octets.
+	return h.conn, bufio.NewReadWriter(bufio.NewReaderSize(h.conn, 16), bufio.NewWriterSize(h.conn, 16)), nil
+}
