@@ -70,6 +70,33 @@ func (b *Body) next() ([]byte, error) {
 	return nil, b.err
 }
 
+// Whole returns all that is left of the body where it lies in memory to its end,
+// as in a WebSocket message, without copying it; it stays valid as the Body does.
+// The next call of Next returns io.EOF then. Otherwise ok is false, and Next has
+// it.
+func (b *Body) Whole() (body []byte, ok bool) {
+	if b.rest != nil || b.err != nil || b.tap != nil {
+		return nil, false
+	}
+	if b.r == nil {
+		body, b.data = b.data, nil
+		b.err = io.EOF
+		return body, true
+	}
+	window := b.r.buf[b.r.from:b.r.to]
+	n, endLen := b.find(window)
+	if n > 0 {
+		endLen, _ = matchEnd(window[n:], b.end[:b.n])
+	}
+	if endLen == 0 {
+		return nil, false
+	}
+	b.unit.Flag = Flag(window[n+endLen-3])
+	b.r.from += n + endLen
+	b.err = io.EOF
+	return window[:n], true
+}
+
 // Read implements io.Reader over Next.
 func (b *Body) Read(p []byte) (int, error) {
 	if len(p) == 0 {

@@ -51,6 +51,9 @@ func NewTransactionID() string {
 	return string(appendID(id[:0], len(id)))
 }
 
+// AppendTransactionID appends one to dst.
+func AppendTransactionID(dst []byte) []byte { return appendID(dst, 16) }
+
 // BodyHolds reports whether a body holds what a receiver could take for the
 // end-line of that transaction: then another ID must be chosen. The flag is
 // not looked at, because some receivers do not look at it either.

@@ -30,13 +30,23 @@ type Transport interface {
 type Stream struct {
 	*Reader
 	rwc io.ReadWriteCloser
-	w   *bufio.Writer
+	w   flusher
+}
+
+type flusher interface {
+	io.Writer
+	Flush() error
 }
 
 // NewStream returns the transport over rwc, which it closes when it is closed
-// itself.
+// itself. One with a method Flush() error is taken to hold back itself what is
+// written to it.
 func NewStream(rwc io.ReadWriteCloser) *Stream {
-	return &Stream{NewReader(rwc), rwc, bufio.NewWriterSize(rwc, 16<<10)}
+	w, ok := rwc.(flusher)
+	if !ok {
+		w = bufio.NewWriterSize(rwc, 16<<10)
+	}
+	return &Stream{NewReader(rwc), rwc, w}
 }
 
 // Underlying returns what [NewStream] was given.

@@ -45,6 +45,7 @@ func (l *Link) handleAuth(u *msrp.Unit) error {
 		return l.admit(u, l.info.User)
 	}
 	authorization, given := u.Header.Lookup("Authorization")
+	authorization = strings.Clone(authorization) // what it says stays known for longer than the unit
 	if !given {
 		l.send(l.challenge(u, false))
 		return nil
@@ -131,10 +132,12 @@ func (l *Link) challenge(u *msrp.Unit, stale bool) *msrp.Unit {
 func (l *Link) authFailed(u *msrp.Unit, username, reason string) error {
 	l.relay.authsFailed.Add(1)
 	l.relay.config.Log.Warn("AUTH failed", "username", clip(username), "remote", l.info.Remote, "reason", reason)
-	answer := l.challenge(u, false).Append(nil, nil)
+	answer := l.challenge(u, false)
+	// It may wait for longer than the unit it answers.
+	answer.TransactionID, answer.To, answer.From = strings.Clone(answer.TransactionID), answer.To.Clone(), answer.From.Clone()
 	last := l.countGuess(u.From[0])
 	tell := func() {
-		l.sendWire(answer, "", nil)
+		l.send(answer)
 		if last {
 			l.finish()
 		}

@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/webmsrp/webmsrp/msrp"
@@ -27,6 +29,7 @@ const (
 type flow struct {
 	turn       fair.Flow[*flow]
 	frames     []frame
+	storage    []frame   // of frames
 	queued     int       // octets in frames
 	unanswered int       // octets that wait for their 200s
 	progress   time.Time // when the next hop answered last
@@ -38,7 +41,8 @@ type flow struct {
 // A frame is a SEND in wire form.
 type frame struct {
 	octets []byte
-	id     string       // its transaction ID
+	memory *frameMemory
+	id     string       // its transaction ID, for tx
 	tx     *transaction // nil where no response counts
 }
 
@@ -64,7 +68,7 @@ func (l *Link) take(f *flow) flow {
 		l.relay.queued.Add(-int64(len(fr.octets)))
 	}
 	held := flow{frames: f.frames, owed: f.owed, timer: f.timer}
-	f.frames, f.owed, f.timer = nil, nil, nil
+	f.frames, f.storage, f.owed, f.timer = nil, nil, nil, nil
 	return held
 }
 
@@ -99,9 +103,18 @@ func (l *Link) enqueue(t *token, fr frame) bool {
 	if f == nil {
 		f = &flow{}
 		f.turn.Value = f
+		if l.flows == nil {
+			l.flows = make(map[*token]*flow)
+		}
 		l.flows[t] = f
 	}
+	if len(f.frames) == 0 {
+		f.frames = f.storage[:0]
+	}
 	f.frames = append(f.frames, fr)
+	if cap(f.frames) > cap(f.storage) {
+		f.storage = f.frames
+	}
 	f.queued += len(fr.octets)
 	l.relay.queued.Add(int64(len(fr.octets)))
 	if !f.blocked {
@@ -111,14 +124,20 @@ func (l *Link) enqueue(t *token, fr frame) bool {
 	return true
 }
 
+// A turn is a frame on its way, and whose it is.
+type turn struct {
+	flow *flow
+	frame
+}
+
 // nextFrame takes the next SEND off the flow whose turn it is; l.mu is held.
-func (l *Link) nextFrame() (*fair.Flow[*flow], frame) {
+func (l *Link) nextFrame() (turn, bool) {
 	for {
-		turn := l.turns.Next()
-		if turn == nil {
-			return nil, frame{}
+		next := l.turns.Next()
+		if next == nil {
+			return turn{}, false
 		}
-		f := turn.Value
+		f := next.Value
 		if len(f.frames) == 0 {
 			continue // its token is over
 		}
@@ -129,6 +148,7 @@ func (l *Link) nextFrame() (*fair.Flow[*flow], frame) {
 			f.blocked = true
 			continue
 		}
+		f.frames[0] = frame{}
 		f.frames = f.frames[1:]
 		if fr.tx != nil {
 			l.expect(fr.id, fr.tx)
@@ -137,11 +157,11 @@ func (l *Link) nextFrame() (*fair.Flow[*flow], frame) {
 			fr.tx.flow, fr.tx.size = f, n
 			f.unanswered += n
 		}
-		turn.Charge(n)
+		next.Charge(n)
 		if len(f.frames) > 0 {
-			l.turns.Ready(turn)
+			l.turns.Ready(next)
 		}
-		return turn, fr
+		return turn{f, fr}, true
 	}
 }
 
@@ -159,34 +179,44 @@ func (l *Link) release(tx *transaction) {
 	}
 }
 
-// sent takes a frame off its flow's account and pays the 200s that it held up.
-func (l *Link) sent(f *flow, fr frame) {
-	l.mu.Lock()
-	f.queued -= len(fr.octets)
-	var held []owed
-	if f.queued <= l.relay.bound() {
-		held, f.owed = f.owed, nil
-		if f.timer != nil {
+// sent takes frames off the accounts of their flows and returns the 200s that
+// they held up; l.mu is held.
+func (l *Link) sent(batch []turn) (held []owed) {
+	for _, t := range batch {
+		n := len(t.octets)
+		t.memory.free()
+		l.relay.queued.Add(-int64(n))
+		f := t.flow
+		if f.queued -= n; len(f.owed) > 0 && f.queued <= l.relay.bound() {
+			held = append(held, f.owed...)
+			f.owed = nil
 			f.timer.Stop()
 		}
 	}
-	l.changed.Broadcast()
-	l.mu.Unlock()
+	return held
+}
+
+// pay sends 200s that were held up.
+func pay(held []owed) {
 	for _, o := range held {
 		o.link.send(o.response)
 	}
 }
 
-// credit sends the 200 for a SEND that was queued for the session on l, or
+// credit sends the 200 for the SEND u, which was queued for the session on l, or
 // holds it back while that queue is full.
-func (l *Link) credit(t *token, from *Link, response *msrp.Unit, message refused) {
+func (l *Link) credit(t *token, from *Link, u *msrp.Unit, message refused) {
 	l.mu.Lock()
 	f := l.flows[t]
 	if l.closed || f == nil || f.queued <= l.relay.bound() {
 		l.mu.Unlock()
-		from.send(response)
+		from.send(&msrp.Unit{TransactionID: u.TransactionID, Code: msrp.StatusOK, To: u.From[:1], From: u.To[:1]})
 		return
 	}
+	response := &msrp.Unit{
+		TransactionID: strings.Clone(u.TransactionID), Code: msrp.StatusOK, To: u.From[:1].Clone(), From: u.To[:1].Clone(),
+	}
+	message = refused{strings.Clone(message.session), strings.Clone(message.message)}
 	f.owed = append(f.owed, owed{from, response, message, time.Now().Add(stallTimeout)})
 	if len(f.owed) == 1 {
 		f.timer = time.AfterFunc(stallTimeout, func() { l.stalled(f) })
@@ -251,4 +281,36 @@ func (l *Link) carriesOthers() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.shared || len(l.tokens) > 1
+}
+
+// largestFrame takes a chunk of 64 KiB with its header.
+const largestFrame = 72 << 10
+
+// frameMemory is where a frame lies. It is used again, for frames of about the
+// same size: none takes much more than twice its octets.
+type frameMemory struct {
+	bytes []byte
+	class int
+}
+
+// frames are of largestFrame, half of it and so on.
+var frames [7]sync.Pool
+
+// takeFrame returns memory for about so many octets.
+func takeFrame(octets int) *frameMemory {
+	class := 0
+	for class < len(frames)-1 && largestFrame>>(class+1) >= octets {
+		class++
+	}
+	if m, ok := frames[class].Get().(*frameMemory); ok {
+		return m
+	}
+	return &frameMemory{make([]byte, 0, largestFrame>>class), class}
+}
+
+// free gives m, which may be nil, to the next frame.
+func (m *frameMemory) free() {
+	if m != nil && cap(m.bytes) <= largestFrame>>m.class {
+		frames[m.class].Put(m)
+	}
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"unsafe"
 
 	"github.com/webmsrp/webmsrp/msrp"
 )
@@ -152,9 +154,16 @@ func (l *Link) forwardSend(u *msrp.Unit, rt route) error {
 		l.shared = true
 	}
 	p := newPieces(u, rt, next.chunk)
-	// What waits for a response must not hold on to the whole header.
-	origin, messageID := u.From.Clone(), strings.Clone(message.message)
-	from := u.To[:1].Clone()[0]
+	defer p.end()
+	messageID := ""
+	if failure != msrp.FailureNo {
+		// What waits for a response must not hold on to the whole header. Most
+		// have the same paths as the one before.
+		messageID = strings.Clone(message.message)
+		if !slices.Equal(l.origin, u.From) || l.target != u.To[0] {
+			l.origin, l.target = u.From.Clone(), u.To[:1].Clone()[0]
+		}
+	}
 	for first := true; ; first = false {
 		piece, err := p.next(u)
 		if err != nil {
@@ -172,10 +181,15 @@ func (l *Link) forwardSend(u *msrp.Unit, rt route) error {
 		if failure != msrp.FailureNo {
 			tx = &transaction{
 				origin: l, send: true, failure: failure,
-				to: origin, from: from, messageID: messageID, octets: piece.octets,
+				to: l.origin, from: l.target, messageID: messageID, octets: piece.octets,
 			}
 		}
-		if !next.enqueue(rt.token(), frame{piece.wire, piece.id, tx}) {
+		octets := int64(len(piece.memory.bytes))
+		fr := frame{octets: piece.memory.bytes, memory: piece.memory, tx: tx}
+		if tx != nil {
+			fr.id = string(piece.id[:])
+		}
+		if !next.enqueue(rt.token(), fr) {
 			code, comment := next.whyLost()
 			if first {
 				l.respond(u, code)
@@ -186,8 +200,8 @@ func (l *Link) forwardSend(u *msrp.Unit, rt route) error {
 				tx.fail(code, comment)
 			}
 		}
-		rt.traffic(r).octets.Add(int64(len(piece.wire)))
-		l.charge(rt, len(piece.wire))
+		rt.traffic(r).octets.Add(octets)
+		l.charge(rt, int(octets))
 		if piece.last {
 			break
 		}
@@ -197,7 +211,7 @@ func (l *Link) forwardSend(u *msrp.Unit, rt route) error {
 		rt.traffic(r).messages.Add(1)
 	}
 	if failure.WantsOK() {
-		next.credit(rt.token(), l, &msrp.Unit{TransactionID: u.TransactionID, Code: msrp.StatusOK, To: u.From[:1], From: u.To[:1]}, message)
+		next.credit(rt.token(), l, u, message)
 	}
 	return nil
 }
@@ -211,7 +225,9 @@ func (l *Link) forwardEnd(u *msrp.Unit, rt route, code int) error {
 		}
 	}
 	if u.Flag != msrp.FlagInterrupted && rt.link != nil {
-		rt.link.enqueue(rt.token(), newPieces(u, rt, rt.link.chunk).abort())
+		p := newPieces(u, rt, rt.link.chunk)
+		rt.link.enqueue(rt.token(), p.abort())
+		p.end()
 	}
 	l.respond(u, code)
 	return nil
@@ -225,20 +241,34 @@ type pieces struct {
 	total int64
 	limit int
 	more  []byte // read, but beyond the piece at hand
+	all   bool   // the rest of the body is in more
 	whole bool   // nothing was cut yet
 }
 
 // A piece is one SEND in wire form.
 type piece struct {
-	wire   []byte
-	id     string
+	memory *frameMemory
+	id     [idLength]byte
 	octets msrp.ByteRange
 	last   bool
 }
 
+// idLength is how long the transaction IDs of this relay are, and noID is in the
+// place of one that is to come.
+const (
+	idLength = 16
+	noID     = "0000000000000000"
+	// usualHead is what most headers have, in octets. Memory grows for others.
+	usualHead = 600
+)
+
+var cutters = sync.Pool{New: func() any { return new(pieces) }}
+
+// newPieces begins to cut a SEND. Call end when it is done.
 func newPieces(u *msrp.Unit, rt route, limit int) *pieces {
-	p := &pieces{
-		head:  msrp.Unit{Method: u.Method, To: rt.to, From: rt.from},
+	p := cutters.Get().(*pieces)
+	*p = pieces{
+		head:  msrp.Unit{Method: u.Method, TransactionID: noID, To: rt.to, From: rt.from, Header: p.head.Header[:0]},
 		at:    -1,
 		start: 1, total: -1, limit: limit, whole: true,
 	}
@@ -260,12 +290,34 @@ func newPieces(u *msrp.Unit, rt route, limit int) *pieces {
 	return p
 }
 
+func (p *pieces) end() {
+	clear(p.head.Header)
+	p.more = nil
+	cutters.Put(p)
+}
+
 // next reads the next piece of u's body and makes a SEND of it, with a
 // transaction ID of its own that the body does not hold.
 func (p *pieces) next(u *msrp.Unit) (piece, error) {
 	var body []byte
 	flag := u.Flag
-	if u.Body != nil {
+	if u.Body != nil && !p.all && p.more == nil {
+		if p.more, p.all = u.Body.Whole(); p.all {
+			flag = u.Flag // known now
+		}
+	}
+	switch {
+	case u.Body == nil:
+	case p.all:
+		n := min(p.limit, len(p.more))
+		body, p.more = p.more[:n:n], p.more[n:]
+		if body == nil {
+			body = []byte{}
+		}
+		if flag = u.Flag; len(p.more) > 0 {
+			flag = msrp.FlagInterrupted
+		}
+	default:
 		body = make([]byte, 0, min(p.limit, 4096))
 		flag = msrp.FlagInterrupted
 		for len(body) <= p.limit {
@@ -304,13 +356,15 @@ func (p *pieces) next(u *msrp.Unit) (piece, error) {
 	}
 	p.head.Flag = flag
 	for {
-		out.id = msrp.NewTransactionID()
-		if !msrp.BodyHolds(body, out.id) {
+		if msrp.AppendTransactionID(out.id[:0]); !msrp.BodyHolds(body, view(out.id[:])) {
 			break
 		}
 	}
-	p.head.TransactionID = out.id
-	out.wire = p.head.Append(nil, body)
+	out.memory = takeFrame(len(body) + usualHead)
+	wire := p.head.Append(out.memory.bytes[:0], body)
+	copy(wire[len("MSRP "):], out.id[:])
+	copy(wire[len(wire)-len(noID)-len("$\r\n"):], out.id[:])
+	out.memory.bytes = wire
 	p.start += int64(len(body))
 	return out, nil
 }
@@ -352,16 +406,15 @@ func (l *Link) forwardOther(u *msrp.Unit, rt route) error {
 	var tx *transaction
 	if u.Method != msrp.MethodReport {
 		tx = &transaction{
-			origin: l, id: strings.Clone(u.TransactionID), hops: rt.hops, to: u.From.Clone(), from: u.To[:1].Clone()[0],
+			origin: l, id: strings.Clone(u.TransactionID), hops: slices.Clone(rt.hops), to: u.From.Clone(), from: u.To[:1].Clone()[0],
 			guess: u.Method == msrp.MethodAuth && u.Header.Get("Authorization") != "",
 		}
 	}
-	wire := out.Append(nil, body)
-	if !next.sendWire(wire, out.TransactionID, tx) {
+	if !next.sendRequest(&out, body, tx) {
 		code, _ := next.whyLost()
 		l.respond(u, code)
 	}
-	l.charge(rt, len(wire))
+	l.charge(rt, len(body))
 	return nil
 }
 
@@ -391,6 +444,8 @@ func (l *Link) linkFor(u *msrp.Unit, rt route) (*Link, int) {
 	case !t.mayDial():
 		return nil, msrp.StatusForbidden
 	}
+	next = msrp.Path{next}.Clone()[0] // the unit is used again
+	fingerprints := strings.Split(strings.Clone(strings.Join(rt.fingerprints, "\n")), "\n")[:len(rt.fingerprints)]
 	info := LinkInfo{Remote: next.HostPort(), Secure: next.Secure()}
 	if next.Secure() && len(rt.fingerprints) == 0 {
 		host := next.Host()
@@ -401,12 +456,12 @@ func (l *Link) linkFor(u *msrp.Unit, rt route) (*Link, int) {
 		return nil, msrp.StatusTimeout
 	}
 	hop.chunk = r.config.PeerChunk(next)
-	hop.fingerprints = strings.Join(rt.fingerprints, "\n")
+	hop.fingerprints = strings.Join(fingerprints, "\n")
 	if !t.keep(next, hop) {
 		hop.close(msrp.ErrConnClosed)
 		return nil, msrp.StatusNoSession
 	}
-	go hop.dial(Hop{URI: next, User: t.user, Fingerprints: rt.fingerprints})
+	go hop.dial(Hop{URI: next, User: t.user, Fingerprints: fingerprints})
 	return hop, 0
 }
 
@@ -430,8 +485,13 @@ func (l *Link) dial(to Hop) {
 		return
 	}
 	l.t = t
+	l.reuse()
 	l.accepted = true // its requests have no deadline: the relay wanted it
 	l.startWriting()
 	l.mu.Unlock()
 	l.read()
 }
+
+// view returns b as a string without copying it; b must not change while the
+// string is in use.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

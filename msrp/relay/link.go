@@ -73,8 +73,7 @@ type Link struct {
 	refuses  bool // it was never connected: the policy does not allow it
 	closing  bool // closes once control is sent
 	writing  bool // a goroutine is in write
-	control  [][]byte
-	waiting  int // octets in control
+	control  units
 	flows    map[*token]*flow
 	turns    fair.Queue[*flow]
 	tokens   map[*token]struct{} // that the neighbour owns
@@ -86,9 +85,13 @@ type Link struct {
 	loose    []string // of inFlight, what no window bounds, oldest first
 
 	// Only the reader:
-	failures int    // requests that made none
-	sole     *token // of all SENDs so far
-	shared   bool   // SENDs of several tokens came
+	failures int   // requests that made none
+	hops     []hop // storage of the route at hand, and of its paths
+	to, from msrp.Path
+	origin   msrp.Path // of the latest SEND, its From-Path
+	target   msrp.URI  // and the token it was sent to
+	sole     *token    // of all SENDs so far
+	shared   bool      // SENDs of several tokens came
 }
 
 // refused names a message: its session, by the session ID of the token, and
@@ -135,7 +138,8 @@ func (r *refusals) remove(m refused) {
 }
 
 func (r *Relay) newLink(t msrp.Transport, info LinkInfo, forToken *token) (*Link, error) {
-	l := &Link{relay: r, info: info, t: t, token: forToken, flows: make(map[*token]*flow)}
+	l := &Link{relay: r, info: info, t: t, token: forToken}
+	l.reuse()
 	l.changed = sync.NewCond(&l.mu)
 	l.used.Store(time.Now().Unix())
 	if info.WebSocket {
@@ -229,7 +233,7 @@ var errIdle = errors.New("relay: no request that succeeded within 30 seconds")
 func (l *Link) read() error {
 	for {
 		l.mu.Lock()
-		for l.waiting > maxControl && !l.closed {
+		for len(l.control.octets) > maxControl && !l.closed {
 			l.changed.Wait()
 		}
 		l.mu.Unlock()
@@ -266,7 +270,7 @@ func (l *Link) close(reason error) {
 	l.flows = nil
 	tokens := l.tokens
 	l.tokens = nil
-	l.control = nil
+	l.control = units{}
 	if l.timer != nil {
 		l.timer.Stop()
 	}
@@ -375,21 +379,21 @@ func (l *Link) forget(t *token) {
 // send queues a response or report ahead of all SENDs and reports whether
 // there was room.
 func (l *Link) send(u *msrp.Unit) bool {
-	return l.sendWire(u.Append(nil, nil), "", nil)
+	return l.sendRequest(u, nil, nil)
 }
 
-// sendWire queues a unit in wire form ahead of all SENDs, with the transaction
-// that takes its response, if any.
-func (l *Link) sendWire(wire []byte, id string, tx *transaction) bool {
+// sendRequest queues a unit ahead of all SENDs, with the transaction that takes
+// its response, if any.
+func (l *Link) sendRequest(u *msrp.Unit, body []byte, tx *transaction) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || l.waiting > maxControl {
+	if l.closed || len(l.control.octets) > maxControl {
 		return false
 	}
-	l.control = append(l.control, wire)
-	l.waiting += len(wire)
+	l.control.octets = u.Append(l.control.octets, body)
+	l.control.ends = append(l.control.ends, len(l.control.octets))
 	if tx != nil {
-		l.expect(id, tx)
+		l.expect(u.TransactionID, tx)
 	}
 	l.startWriting()
 	return true
@@ -404,21 +408,43 @@ func (l *Link) startWriting() {
 	}
 }
 
+// maxBatch is how many octets of SENDs are taken at once: what is taken does
+// not let others go ahead any more.
+const maxBatch = 64 << 10
+
 // write sends what is queued and returns when nothing is left.
 func (l *Link) write() {
+	var control units
+	var batch []turn
+	var err error
 	flushed := false
 	for {
 		l.mu.Lock()
-		if l.closed {
+		held := l.sent(batch)
+		clear(batch)
+		batch = batch[:0]
+		if l.closed || err != nil {
 			l.mu.Unlock()
+			pay(held)
+			if err != nil {
+				l.close(err)
+			}
 			return
 		}
-		control := l.control
-		l.control, l.waiting = nil, 0
+		control, l.control = l.control, units{control.octets[:0], control.ends[:0]}
 		l.changed.Broadcast()
-		turn, fr := l.nextFrame()
-		if control == nil && turn == nil && flushed {
+		for octets := 0; octets < maxBatch; {
+			t, ok := l.nextFrame()
+			if !ok {
+				break
+			}
+			batch = append(batch, t)
+			octets += len(t.octets)
+		}
+		nothing := len(control.ends) == 0 && len(batch) == 0
+		if nothing && flushed && len(held) == 0 {
 			l.writing = false
+			l.control = units{} // nothing is kept for what may not come
 			closing := l.closing
 			l.mu.Unlock()
 			if closing {
@@ -427,29 +453,35 @@ func (l *Link) write() {
 			return
 		}
 		l.mu.Unlock()
+		pay(held)
 
-		var err error
-		for _, wire := range control {
-			if err = l.t.Send(wire); err != nil {
+		from := 0
+		for _, to := range control.ends {
+			if err = l.t.Send(control.octets[from:to]); err != nil {
 				break
 			}
+			from = to
 		}
-		if turn != nil && err == nil {
-			err = l.t.Send(fr.octets)
+		for i := 0; i < len(batch) && err == nil; i++ {
+			err = l.t.Send(batch[i].octets)
 		}
-		if turn != nil {
-			l.relay.queued.Add(-int64(len(fr.octets)))
-		}
-		if flushed = control == nil && turn == nil; flushed && err == nil {
+		if flushed = nothing; flushed && err == nil {
 			err = l.t.Flush()
 		}
-		if err != nil {
-			l.close(err)
-			return
-		}
-		if turn != nil {
-			l.sent(turn.Value, fr)
-		}
+	}
+}
+
+// units are responses and other small units in wire form.
+type units struct {
+	octets []byte
+	ends   []int // of each
+}
+
+// reuse tells the transport that the link is done with a unit when it takes the
+// next: what it keeps, it clones.
+func (l *Link) reuse() {
+	if t, ok := l.t.(interface{ Reuse() }); ok {
+		t.Reuse()
 	}
 }
 

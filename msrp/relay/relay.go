@@ -221,6 +221,10 @@ type token struct {
 	over  bool
 	peers map[string]*Link // connections that peers opened, by their URI
 	hops  map[string]*Link // connections opened for the owner, by host and port
+	// What linkTo returned for a next hop, as it was spelled, whose certificate
+	// does not matter.
+	last     *Link
+	lastNext string
 }
 
 // lookup returns the token with exactly that URI, or nil.
@@ -320,7 +324,7 @@ func (r *Relay) revoke(t *token) {
 	t.mu.Lock()
 	t.over = true
 	hops, peers := t.hops, t.peers
-	t.hops, t.peers = nil, nil
+	t.hops, t.peers, t.last = nil, nil, nil
 	t.mu.Unlock()
 	for _, l := range peers {
 		l.forget(t)
@@ -355,6 +359,7 @@ func (t *token) bind(peer msrp.URI, l *Link) {
 	}
 	if same < maxNames && len(t.peers) < maxPeers {
 		t.peers[strings.Clone(key)] = l
+		t.last = nil
 	}
 }
 
@@ -370,9 +375,17 @@ const (
 
 // linkTo returns the live connection for requests of the owner to that next
 // hop, or nil. With fingerprints it is one whose certificate has one of them.
-func (t *token) linkTo(next msrp.URI, fingerprints []string) *Link {
+func (t *token) linkTo(next msrp.URI, fingerprints []string) (found *Link) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if len(fingerprints) == 0 {
+		if t.last != nil && t.lastNext == next.String() && !t.last.isClosed() {
+			return t.last
+		}
+		defer func() {
+			t.last, t.lastNext = found, strings.Clone(next.String())
+		}()
+	}
 	for key, l := range t.peers {
 		if uri, err := msrp.ParseURI(key); err != nil || !uri.Equal(next) || l.isClosed() {
 			continue
@@ -448,6 +461,7 @@ func (t *token) keep(next msrp.URI, l *Link) bool {
 		go old.finish() // the peer's certificate changed
 	}
 	t.hops[hopKey(next)] = l
+	t.last = nil
 	return true
 }
 

@@ -1,6 +1,10 @@
 package relay
 
-import "github.com/webmsrp/webmsrp/msrp"
+import (
+	"slices"
+
+	"github.com/webmsrp/webmsrp/msrp"
+)
 
 // A hop is one passage of a request through this relay: past a token, in one
 // of four ways. It knows how to turn the paths of the request, and of the
@@ -22,16 +26,23 @@ const (
 	directIn
 )
 
-// request returns the paths after the hop.
-func (h hop) request(to, from msrp.Path) (msrp.Path, msrp.Path) {
-	switch h.way {
-	case directOut:
-		return to[1:], msrp.Path{h.token.uri}
-	case directIn:
-		return msrp.Path{h.token.client}, msrp.Path{h.token.uri}.Join(from...)
-	default:
-		return to[1:], msrp.Path{h.token.uri}.Join(from...)
+// request turns the paths of a route to those after the hop. They lie in l then,
+// until its next request.
+func (h hop) request(l *Link, rt *route) {
+	if h.way == directIn {
+		l.to = append(l.to[:0], h.token.client)
+		rt.to = l.to
+	} else {
+		rt.to = rt.to[1:]
 	}
+	before := rt.from
+	if h.way == directOut {
+		before = nil
+	}
+	l.from = slices.Grow(l.from[:0], len(before)+1)[:len(before)+1]
+	copy(l.from[1:], before) // which may lie there
+	l.from[0] = h.token.uri
+	rt.from = l.from
 }
 
 // response returns the From-Path of a response after its way back past the hop.
@@ -84,7 +95,7 @@ const (
 // if the next hop is one of its own tokens. It returns forward, forMe,
 // forAnyone or the code that refuses the request.
 func (r *Relay) route(l *Link, u *msrp.Unit) (rt route, outcome int) {
-	rt.to, rt.from = u.To, u.From
+	rt.to, rt.from, rt.hops = u.To, u.From, l.hops[:0]
 	for inside := false; ; inside = true {
 		t := r.lookup(rt.to[0])
 		if t == nil {
@@ -133,7 +144,7 @@ func (r *Relay) route(l *Link, u *msrp.Unit) (rt route, outcome int) {
 			t.bind(rt.from[0], l)
 		}
 		rt.hops = append(rt.hops, h)
-		rt.to, rt.from = h.request(rt.to, rt.from)
+		h.request(l, &rt)
 		if !owner {
 			rt.link = r.toOwner(t)
 			return rt, forward

@@ -12,7 +12,8 @@ import (
 const (
 	// bufferSize takes a whole chunk of 64 KiB with its header.
 	bufferSize = 72 << 10
-	// direct is from how many octets on they are not copied once more.
+	// direct is from how many octets on reads do without a buffer, and from twice
+	// as many on writes.
 	direct = 16 << 10
 )
 
@@ -119,7 +120,7 @@ func (c *lazy) release() {
 func (c *lazy) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.out == nil && (!c.held || len(p) >= bufferSize) {
+	if c.out == nil && (!c.held || len(p) >= 2*direct) {
 		return c.Conn.Write(p)
 	}
 	written := 0

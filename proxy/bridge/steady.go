@@ -26,7 +26,8 @@ type stream struct {
 }
 
 func newStream(c net.Conn) *stream {
-	s := &steady{Conn: c, patience: patience}
+	s := &steady{Conn: c, out: &lazy{Conn: c}, patience: patience}
+	keepShort(c)
 	return &stream{msrp.NewStream(s), s}
 }
 
@@ -39,6 +40,7 @@ func (s *stream) Receive() (*msrp.Unit, error) {
 // steady is a connection that must go on with what it has begun.
 type steady struct {
 	net.Conn
+	out      *lazy // writes to Conn
 	patience time.Duration
 
 	// Only the reader:
@@ -65,3 +67,11 @@ func (c *steady) Read(p []byte) (int, error) {
 	c.left = min(c.patience, c.left-time.Since(start)+time.Duration(n)*time.Second/minRate)
 	return n, err
 }
+
+// Write keeps octets back until Flush.
+func (c *steady) Write(p []byte) (int, error) {
+	c.out.hold()
+	return c.out.Write(p)
+}
+
+func (c *steady) Flush() error { return c.out.flush() }
