@@ -34,6 +34,7 @@ type Reader struct {
 
 	reuse *Unit  // with Reuse: what every call fills
 	head  []byte // with Reuse: where its strings lie
+	paths *[2]lastPath
 }
 
 // NewReader returns a reader of the stream r; nil is fine for a reader that
@@ -50,7 +51,7 @@ func NewReader(r io.Reader) *Reader {
 // Reuse makes the reader return the same Unit every time, with strings that
 // the following call overwrites. This is for relays, which are done with one
 // unit before they take the next: nothing is allocated then.
-func (r *Reader) Reuse() { r.reuse = new(Unit) }
+func (r *Reader) Reuse() { r.reuse, r.paths = new(Unit), new([2]lastPath) }
 
 // Next returns the next request or response of the stream as soon as its
 // header is complete. What was left unread of the body before is dropped.
@@ -84,7 +85,7 @@ func (r *Reader) Next() (*Unit, error) {
 // and a missing end-line included, is a *[SyntaxError]. The body of the unit
 // lies in msg.
 func (r *Reader) Parse(msg []byte) (*Unit, error) {
-	whole := Reader{buf: msg, to: len(msg), err: io.EOF, lines: r.lines, reuse: r.reuse, head: r.head}
+	whole := Reader{buf: msg, to: len(msg), err: io.EOF, lines: r.lines, reuse: r.reuse, head: r.head, paths: r.paths}
 	u, hasBody, err := whole.readHead()
 	r.lines, r.head = whole.lines, whole.head
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
@@ -176,7 +177,7 @@ func (r *Reader) parseHead(startLen, length int, hasBody bool) *Unit {
 	u.parseStartLine(text[:startLen]) // went well before
 	u.head = length
 	u.Header = u.fields[:0]
-	h := headParser{unit: u}
+	h := headParser{unit: u, last: r.paths}
 	for i := 0; i < len(r.lines); i += 2 {
 		h.line(r.lines[i], text[r.lines[i]:r.lines[i+1]])
 	}

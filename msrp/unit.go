@@ -132,6 +132,13 @@ type headParser struct {
 	unit *Unit
 	seen uint32 // the known fields so far
 	mime bool   // a field that describes a body was among them
+	last *[2]lastPath
+}
+
+// A lastPath is a path as the unit before had it: most have the same.
+type lastPath struct {
+	text []byte
+	path Path
 }
 
 func (h *headParser) fail(offset int, expected, got string) {
@@ -164,13 +171,13 @@ func (h *headParser) line(offset int, line string) {
 		if h.seen != toPathBit || len(u.Header) > 0 {
 			h.fail(offset, "To-Path as the first header field", line)
 		}
-		u.To = h.path(offset, u.uris[0:0:2], value)
+		u.To = h.path(offset, 0, value)
 		return
 	case fromPathBit:
 		if h.seen != toPathBit|fromPathBit || len(u.Header) > 0 {
 			h.fail(offset, "From-Path as the second header field", line)
 		}
-		u.From = h.path(offset, u.uris[2:2:4], value)
+		u.From = h.path(offset, 1, value)
 		return
 	case messageIDBit:
 		if !isMessageID(value) {
@@ -199,12 +206,25 @@ func (h *headParser) line(offset int, line string) {
 	u.Header = append(u.Header, Field{name, value})
 }
 
-// path reads the value of To-Path or From-Path into storage where it fits.
-func (h *headParser) path(offset int, storage Path, value string) Path {
+// path reads the value of To-Path, which is 0, or From-Path, 1.
+func (h *headParser) path(offset, which int, value string) Path {
+	storage := Path(h.unit.uris[2*which : 2*which : 2*which+2])
+	var last *lastPath
+	if h.last != nil {
+		last = &h.last[which]
+		if string(last.text) == value && last.path != nil {
+			return last.path
+		}
+		last.text = append(last.text[:0], value...)
+		storage, value, last.path = last.path[:0], view(last.text), nil
+	}
 	p, err := appendPath(storage, value)
 	if err != nil {
-		h.fail(offset, "a path of MSRP URIs", value)
+		h.fail(offset, "a path of MSRP URIs", strings.Clone(value))
 		return nil
+	}
+	if last != nil {
+		last.path = p
 	}
 	return p
 }

@@ -95,8 +95,11 @@ func parseURI(s string) (u URI, problem string) {
 	at := len(scheme) + len("://")
 
 	// The authority ends at the session ID or at the transport.
-	end := at + strings.IndexAny(s[at:], "/;")
-	if end < at {
+	end := at
+	for end < len(s) && s[end] != '/' && s[end] != ';' {
+		end++
+	}
+	if end == len(s) {
 		return URI{}, "no ;transport"
 	}
 	authority := s[at:end]
@@ -308,11 +311,12 @@ func appendPath(p Path, s string) (Path, error) {
 		if len(p) == maxPath {
 			return nil, errors.New("msrp: a path of more than " + strconv.Itoa(maxPath) + " URIs")
 		}
-		word := s
-		if i := strings.IndexAny(s, " \t"); i >= 0 {
-			word = s[:i]
+		n := 0
+		for n < len(s) && s[n] != ' ' && s[n] != '\t' {
+			n++
 		}
-		s = s[len(word):]
+		word := s[:n]
+		s = s[n:]
 		u, err := ParseURI(word)
 		if err != nil {
 			return nil, err

@@ -214,9 +214,9 @@ func (l *Link) credit(t *token, from *Link, u *msrp.Unit, message refused) {
 		return
 	}
 	response := &msrp.Unit{
-		TransactionID: strings.Clone(u.TransactionID), Code: msrp.StatusOK, To: u.From[:1].Clone(), From: u.To[:1].Clone(),
+		TransactionID: strings.Clone(u.TransactionID), Code: msrp.StatusOK, To: from.origin[:1], From: msrp.Path{from.target},
 	}
-	message = refused{strings.Clone(message.session), strings.Clone(message.message)}
+	message = refused{from.target.SessionID(), strings.Clone(message.message)}
 	f.owed = append(f.owed, owed{from, response, message, time.Now().Add(stallTimeout)})
 	if len(f.owed) == 1 {
 		f.timer = time.AfterFunc(stallTimeout, func() { l.stalled(f) })

@@ -144,6 +144,7 @@ func (r *Relay) route(l *Link, u *msrp.Unit) (rt route, outcome int) {
 			t.bind(rt.from[0], l)
 		}
 		rt.hops = append(rt.hops, h)
+		l.hops = rt.hops
 		h.request(l, &rt)
 		if !owner {
 			rt.link = r.toOwner(t)

@@ -570,6 +570,7 @@ func (b *bench) idle(kind string, secure bool, most float64) {
 	}
 	time.Sleep(2 * time.Second)
 	each := float64(s.rss()-before) / float64(len(all)-100)
-	fmt.Printf("%-36s %-9s %.1f KiB each\n", name, "relay", each/1024)
+	fmt.Printf("%-36s %-9s %.1f KiB each; heap %.1f, stacks %.1f\n", name, "relay", each/1024,
+		s.metric("go_memstats_heap_inuse_bytes")/float64(len(all))/1024, s.metric("go_memstats_stack_inuse_bytes")/float64(len(all))/1024)
 	b.judge(name, each/1024, 0, most/1024, "KiB")
 }

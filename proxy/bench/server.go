@@ -228,7 +228,9 @@ func (s *server) rss() int64 {
 }
 
 // mallocs returns how many allocations the relay has made.
-func (s *server) mallocs() float64 {
+func (s *server) mallocs() float64 { return s.metric("go_memstats_mallocs_total") }
+
+func (s *server) metric(name string) float64 {
 	r, err := http.Get("http://" + s.admin + "/metrics")
 	if err != nil {
 		return 0
@@ -236,7 +238,7 @@ func (s *server) mallocs() float64 {
 	defer r.Body.Close()
 	defer io.Copy(io.Discard, r.Body)
 	for lines := bufio.NewScanner(r.Body); lines.Scan(); {
-		if value, ok := strings.CutPrefix(lines.Text(), "go_memstats_mallocs_total "); ok {
+		if value, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
 			n, _ := strconv.ParseFloat(value, 64)
 			return n
 		}
