@@ -120,7 +120,11 @@ func (r *Reader) readHead() (u *Unit, hasBody bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	var start Unit
+	start := r.reuse
+	if start == nil {
+		start = new(Unit)
+	}
+	*start = Unit{}
 	if e := start.parseStartLine(view(r.buf[r.from : r.from+startLen])); e != nil {
 		return nil, false, clone(e)
 	}
@@ -133,7 +137,7 @@ func (r *Reader) readHead() (u *Unit, hasBody bool, err error) {
 	for {
 		n, err := r.line(at, maxHeaderLine, false)
 		if err == errTooLong || err == nil && at > maxHead || len(r.lines) > 2*maxHeaderLines {
-			return r.overlongHead(startLen, at, end)
+			return r.overlongHead(start, startLen, at, end)
 		}
 		if err != nil {
 			return nil, false, noEOF(err)
@@ -149,7 +153,7 @@ func (r *Reader) readHead() (u *Unit, hasBody bool, err error) {
 		r.lines = append(r.lines, at, at+n)
 		at += n + 2
 	}
-	u = r.parseHead(startLen, at, hasBody)
+	u = r.parseHead(start, startLen, at, hasBody)
 	u.Flag = flag
 	r.from += at
 	if hasBody {
@@ -160,19 +164,16 @@ func (r *Reader) readHead() (u *Unit, hasBody bool, err error) {
 	return u, hasBody, nil
 }
 
-// parseHead makes a unit of the lines found by readHead in the first length
-// octets of the buffer.
-func (r *Reader) parseHead(startLen, length int, hasBody bool) *Unit {
+// parseHead makes u of the lines found by readHead in the first length octets of
+// the buffer.
+func (r *Reader) parseHead(u *Unit, startLen, length int, hasBody bool) *Unit {
 	section := r.buf[r.from : r.from+length]
 	var text string
-	u := r.reuse
-	if u != nil {
+	if r.reuse != nil {
 		r.head = append(r.head[:0], section...)
 		text = view(r.head)
-		*u = Unit{}
 	} else {
 		text = string(section)
-		u = new(Unit)
 	}
 	u.parseStartLine(text[:startLen]) // went well before
 	u.head = length
@@ -202,9 +203,9 @@ func (r *Reader) overlongStart() (*Unit, bool, error) {
 // overlongHead gives up the header at its octet at, where it exceeds a bound.
 // Where the paths are known by then the unit can be answered. It is never the
 // end of the stream: each relay on the way makes From-Path longer.
-func (r *Reader) overlongHead(startLen, at int, end []byte) (*Unit, bool, error) {
+func (r *Reader) overlongHead(u *Unit, startLen, at int, end []byte) (*Unit, bool, error) {
 	tooLong := &SyntaxError{Offset: at, Expected: "a header within the limits", Got: clip(r.buf[r.from+at : r.to])}
-	u := r.parseHead(startLen, at, true)
+	r.parseHead(u, startLen, at, true)
 	if u.Invalid == nil || u.Invalid.Offset >= at {
 		u.Invalid = tooLong
 	}

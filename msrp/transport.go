@@ -3,6 +3,7 @@ package msrp
 import (
 	"bufio"
 	"io"
+	"sync"
 )
 
 // A Transport carries units between this side and its neighbour, in order.
@@ -86,8 +87,21 @@ type MessageConn interface {
 // which is exactly one unit (RFC 7977, section 5.1).
 type Messages struct {
 	Reader
-	c MessageConn
+	c     MessageConn
+	reuse bool
+	lent  *Reader // with Reuse: what parsed the latest message
 }
+
+// readers are those of connections that reuse them, while a message is at hand:
+// most connections are idle most of the time.
+var readers = sync.Pool{New: func() any {
+	r := NewReader(nil)
+	r.Reuse()
+	return r
+}}
+
+// Reuse does what [Reader.Reuse] does.
+func (m *Messages) Reuse() { m.reuse = true }
 
 // NewMessages returns the transport over c, which it closes when it is closed
 // itself.
@@ -95,9 +109,17 @@ func NewMessages(c MessageConn) *Messages { return &Messages{c: c} }
 
 // Receive implements [Transport].
 func (m *Messages) Receive() (*Unit, error) {
+	if m.lent != nil {
+		readers.Put(m.lent)
+		m.lent = nil
+	}
 	msg, err := m.c.ReadMessage()
 	if err != nil {
 		return nil, err
+	}
+	if m.reuse {
+		m.lent = readers.Get().(*Reader)
+		return m.lent.Parse(msg)
 	}
 	return m.Parse(msg)
 }

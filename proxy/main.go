@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -67,6 +68,9 @@ func run(ctx context.Context, hurry <-chan struct{}, args []string) error {
 			return err
 		}
 		config.Hurry = hurry
+		if os.Getenv("GOGC") == "" {
+			debug.SetGCPercent(50) // forwarding makes next to no garbage; what counts is what clients hold
+		}
 		return serve.Run(ctx, config, os.Stderr, func(s *serve.Server) {
 			if config.Dev {
 				s.Welcome(os.Stdout)

@@ -42,7 +42,11 @@ func (l *Link) handle(u *msrp.Unit) error {
 	case u.Invalid != nil:
 		return l.reject(u, msrp.StatusBadRequest)
 	case u.Method == msrp.MethodAuth && len(u.To) == 1 && r.lookup(u.To[0]) == nil:
-		return l.handleAuth(u)
+		// Its hashes need a deeper stack than all else, which the reader would
+		// keep for as long as the connection lives.
+		done := make(chan error)
+		go func() { done <- l.handleAuth(u) }()
+		return <-done
 	}
 	r.requests.Add(1)
 	rt, outcome := r.route(l, u)
