@@ -33,7 +33,8 @@ type lazy struct {
 	in       *[bufferSize]byte // holds from..to, or nil
 	from, to int
 	tryRead  func(fd uintptr) bool
-	err      error // of tryRead
+	waits    func() // is called when Read may have to wait, nil for nobody
+	err      error  // of tryRead
 
 	mu   sync.Mutex
 	out  *[bufferSize]byte // holds the first n octets, or nil
@@ -68,6 +69,7 @@ func rawConn(c net.Conn) syscall.RawConn {
 func (c *lazy) Read(p []byte) (int, error) {
 	if c.in == nil {
 		if c.raw == nil || len(p) >= direct {
+			c.wait()
 			return c.Conn.Read(p)
 		}
 		if err := c.raw.Read(c.tryRead); err != nil {
@@ -92,6 +94,7 @@ func (c *lazy) readIfReady(fd uintptr) bool {
 	if n <= 0 {
 		buffers.Put(b)
 		if again {
+			c.wait()
 			return false
 		}
 		if c.err = err; err == nil {
@@ -101,6 +104,12 @@ func (c *lazy) readIfReady(fd uintptr) bool {
 	}
 	c.in, c.from, c.to, c.err = b, 0, n, nil
 	return true
+}
+
+func (c *lazy) wait() {
+	if c.waits != nil {
+		c.waits()
+	}
 }
 
 // hold makes Write keep octets back until flush.

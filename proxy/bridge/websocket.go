@@ -62,8 +62,10 @@ type webSocket struct {
 	patience time.Duration
 
 	// slow ends the connection where a message takes longer than messageTime.
-	slow        *time.Timer
+	slow        *time.Timer // nil before the first that has to be waited for
 	messageTime time.Duration
+	within      bool // a message; only the reader
+	armed       bool // slow runs
 
 	alive *time.Timer // for the next ping
 
@@ -76,9 +78,33 @@ type webSocket struct {
 func newWebSocket(c *websocket.Conn, conn *lazy, chunk int) *webSocket {
 	c.SetReadLimit(int64(chunk) + maxHeader)
 	w := &webSocket{c: c, conn: conn, over: make(chan struct{}), messageTime: messageTime}
-	w.slow = time.AfterFunc(w.messageTime, func() { c.CloseNow() })
-	w.slow.Stop()
+	if conn != nil {
+		conn.waits = w.wait
+	}
 	return w
+}
+
+// wait bounds how long the rest of a message may take, once for each that is
+// not there at once.
+func (w *webSocket) wait() {
+	if !w.within || w.armed {
+		return
+	}
+	w.armed = true
+	if w.slow == nil {
+		w.slow = time.AfterFunc(w.messageTime, func() { w.c.CloseNow() })
+	} else {
+		w.slow.Reset(w.messageTime)
+	}
+}
+
+// arrived ends what wait began.
+func (w *webSocket) arrived() {
+	w.within = false
+	if w.armed {
+		w.armed = false
+		w.slow.Stop()
+	}
 }
 
 // The calls that follow take no context of their own: one that can be canceled
@@ -93,8 +119,11 @@ func (w *webSocket) ReadMessage() ([]byte, error) {
 	if err != nil {
 		return nil, w.ended(err)
 	}
-	w.slow.Reset(w.messageTime)
-	defer w.slow.Stop()
+	w.within = true
+	defer w.arrived()
+	if w.conn == nil {
+		w.wait()
+	}
 	w.lent = takeBuffer()
 	w.buf = w.lent[:0]
 	for {
