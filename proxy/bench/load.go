@@ -413,6 +413,10 @@ func bind(s *server, p *peer, owners ...*client) error {
 	if err != nil {
 		return err
 	}
+	if p.rate > 0 {
+		// What waits in the peer's kernel is not the relay's to order.
+		c.(*net.TCPConn).SetReadBuffer(256 << 10)
+	}
 	var hello []byte
 	for _, o := range owners {
 		hello = fmt.Appendf(hello, "MSRP h3ll0 SEND\r\nTo-Path: %s %s\r\nFrom-Path: %s\r\nMessage-ID: h3ll0\r\nFailure-Report: no\r\n-------h3ll0$\r\n", o.path, o.uri, p.uri)
