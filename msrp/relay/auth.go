@@ -176,7 +176,7 @@ func (l *Link) isRelay(u *msrp.Unit) bool {
 // address, or the client behind a relay.
 func (l *Link) whoGuesses(u *msrp.Unit) string {
 	if l.isRelay(u) {
-		return u.From.Last().String()
+		return strings.Clone(u.From.Last().String()) // the guard remembers it
 	}
 	return l.info.Remote
 }

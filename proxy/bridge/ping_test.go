@@ -41,8 +41,8 @@ func TestPing(t *testing.T) {
 			},
 		}, &websocket.AcceptOptions{Subprotocols: []string{Subprotocol}})
 		require.NoError(t, err)
-		ws := newWebSocket(c, 1000)
-		go ws.keepAlive()
+		ws := newWebSocket(c, nil, 1000)
+		ws.keepAlive()
 		ended := make(chan error, 1)
 		go func() {
 			_, err := ws.ReadMessage()
