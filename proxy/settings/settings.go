@@ -26,6 +26,9 @@ func Variable(flagName string) string {
 	return "WEBMSRP_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
 }
 
+// twoDashes makes package flag's errors name settings as the help does.
+var twoDashes = strings.NewReplacer("flag provided but not defined: -", "unknown setting --", "for flag -", "for --", "for -", "for --", "flag needs an argument: -", "no value for --")
+
 // Parse sets the flags of fs from args, and those that args leave out from the
 // environment. It returns flag.ErrHelp after printing the help to out where
 // that was asked for, and otherwise a *[UsageError].
@@ -37,7 +40,7 @@ func Parse(fs *flag.FlagSet, args []string, summary string, out io.Writer) error
 			help(fs, summary, out)
 			return flag.ErrHelp
 		}
-		return Errorf("%s (--help lists the settings)", strings.ReplaceAll(err.Error(), "flag provided but not defined: -", "unknown setting --"))
+		return Errorf("%s (--help lists the settings)", twoDashes.Replace(err.Error()))
 	}
 	if fs.NArg() > 0 {
 		return Errorf("unexpected argument %q (--help lists the settings)", fs.Arg(0))
@@ -58,7 +61,7 @@ func Parse(fs *flag.FlagSet, args []string, summary string, out io.Writer) error
 }
 
 func help(fs *flag.FlagSet, summary string, out io.Writer) {
-	fmt.Fprintf(out, "%s\n\nEach setting is an environment variable too, --public-host for instance %s.\n\n", summary, Variable("public-host"))
+	fmt.Fprintf(out, "%s\n\nEach setting is an environment variable too, --some-name being %s.\n\n", summary, Variable("some-name"))
 	fs.VisitAll(func(f *flag.Flag) {
 		value, text := flag.UnquoteUsage(f)
 		line := "  --" + f.Name

@@ -85,10 +85,10 @@ func TestUsageErrors(t *testing.T) {
 		{"unknown flag with one dash", nil, []string{"-typo=1"}, []string{"unknown setting --typo"}},
 		{"argument", nil, []string{"relay.example.com"}, []string{`unexpected argument "relay.example.com"`, "--help"}},
 		{"argument behind flags", nil, []string{"--plain", "true"}, []string{`unexpected argument "true"`}},
-		{"no value", nil, []string{"--max-links"}, []string{"-max-links"}},
-		{"bad number", nil, []string{"--max-links=many"}, []string{`"many"`, "-max-links"}},
-		{"bad truth", nil, []string{"--plain=perhaps"}, []string{`"perhaps"`, "-plain"}},
-		{"bad duration", nil, []string{"--ttl=1"}, []string{`"1"`, "-ttl"}},
+		{"no value", nil, []string{"--max-links"}, []string{"no value for --max-links"}},
+		{"bad number", nil, []string{"--max-links=many"}, []string{`invalid value "many" for --max-links:`}},
+		{"bad truth", nil, []string{"--plain=perhaps"}, []string{`"perhaps" for --plain:`}},
+		{"bad duration", nil, []string{"--ttl=1"}, []string{`"1" for --ttl:`}},
 		{"bad variable", env{"WEBMSRP_MAX_LINKS": "many"}, nil, []string{"WEBMSRP_MAX_LINKS", `"many"`}},
 		{"empty variable for a number", env{"WEBMSRP_MAX_LINKS": ""}, nil, []string{"WEBMSRP_MAX_LINKS", `""`}},
 		{"two bad variables, the first is told", env{"WEBMSRP_MAX_LINKS": "many", "WEBMSRP_TTL": "long"}, nil, []string{"WEBMSRP_MAX_LINKS"}},
@@ -111,7 +111,7 @@ func TestHelp(t *testing.T) {
 		_, _, help, err := parse(t, nil, arg)
 		assert.Equal(t, flag.ErrHelp, err)
 		assert.Contains(t, help, "A summary.\n")
-		assert.Contains(t, help, "WEBMSRP_PUBLIC_HOST")
+		assert.Contains(t, help, "WEBMSRP_SOME_NAME")
 		assert.Contains(t, help, "  --public-host name\n        the name of\n        this instance (default localhost)\n")
 		assert.Contains(t, help, "  --plain\n        without TLS\n")
 	}
