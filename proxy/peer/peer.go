@@ -21,6 +21,7 @@ import (
 	"github.com/webmsrp/webmsrp/msrp/sdp"
 	"github.com/webmsrp/webmsrp/proxy/bridge"
 	"github.com/webmsrp/webmsrp/proxy/rendezvous"
+	"github.com/webmsrp/webmsrp/proxy/settings"
 )
 
 // Config says what a peer does. The zero value of most fields leaves the thing
@@ -172,12 +173,12 @@ func (p *Peer) end(err error) {
 func (p *Peer) start() error {
 	c := &p.config
 	switch {
-	case c.Connect == "" && c.Listen == "" && c.Listener == nil && c.Rendezvous == "":
-		return errors.New("nothing to do: give --listen, --connect or --name with --rendezvous")
 	case (c.Rendezvous == "") != (c.Name == ""):
-		return errors.New("--name and --rendezvous belong together")
+		return settings.Errorf("--name and --rendezvous belong together, and one of them is missing")
+	case c.Connect == "" && c.Listen == "" && c.Listener == nil && c.Rendezvous == "":
+		return settings.Errorf("nothing to do: give --listen, --connect or --name with --rendezvous")
 	case c.Connect != "" && c.Rendezvous != "":
-		return errors.New("--connect is for a peer without signalling, --rendezvous for one with it")
+		return settings.Errorf("--connect is for a peer without signalling, --rendezvous for one with it")
 	}
 	direct, err := p.directHost()
 	if err != nil {
