@@ -83,14 +83,14 @@ func Parse(args []string, out io.Writer) (*Config, error) {
 	fs.StringVar(&c.PeerAllow, "peer-allow", "", "`rules` of peers to connect to beyond public addresses on port 443 and above\n1023: *.example.com, 10.1.2.0/24, sbc.example.com:2855, [2001:db8::1]:9000-9010")
 	fs.StringVar(&c.PeerDeny, "peer-deny", "", "`rules` of peers not to connect to; --peer-allow comes first, * is everybody")
 	fs.StringVar(&c.PeerCA, "peer-ca", "", "`file` of further authorities in PEM for the certificates of peers")
-	fs.BoolVar(&c.PlainPeers, "plain-peers", false, "allow peers without TLS: msrp tokens and msrp next hops")
+	fs.BoolVar(&c.PlainPeers, "plain-peers", false, "allow peers without TLS, whose URIs begin with msrp: in place of msrps:")
 	fs.StringVar(&c.PeerChunk, "peer-chunk", "8192", "most `octets` in one chunk to a peer, 0 as it comes; exceptions by host:\n8192,*.example.com=0,old.example.net=2048")
-	fs.IntVar(&c.MaxConnections, "max-connections", 10_000, "most connections of clients and peers at a `number`")
-	fs.IntVar(&c.MaxTokensPerUser, "max-tokens-per-user", 100, "most sessions of one user at a `number`")
-	fs.IntVar(&c.MaxConnectionsPerAddress, "max-connections-per-address", 1000, "most connections from one address, or IPv6 network of 64 bits, at a `number`;\n0 for no limit")
+	fs.IntVar(&c.MaxConnections, "max-connections", 10_000, "greatest `number` of connections of clients and peers at a time")
+	fs.IntVar(&c.MaxTokensPerUser, "max-tokens-per-user", 100, "greatest `number` of sessions of one user at a time")
+	fs.IntVar(&c.MaxConnectionsPerAddress, "max-connections-per-address", 1000, "greatest `number` of connections from one address, or IPv6 network of 64 bits,\nat a time; 0 for no limit")
 	fs.IntVar(&c.MaxBytesPerSecond, "max-bytes-per-second", 0, "most `octets` a second that one user sends and is sent, at least 16384; 0 for no\nlimit")
 	fs.Int64Var(&c.MaxBuffered, "max-buffered", 1<<30, "most `octets` that wait for connections, all together: from half of it on\nsenders get credit for less")
-	fs.DurationVar(&c.DrainTimeout, "drain-timeout", 20*time.Second, "how long requests under way may take when the program is told to stop")
+	fs.DurationVar(&c.DrainTimeout, "drain-timeout", 20*time.Second, "how long requests under way may take when the program is told to stop, such as\n30s or 1m")
 	fs.StringVar(&c.NATSURL, "nats-url", "", "`servers` of a NATS cluster over which instances share the rendezvous, such as\ntls://user:password@nats1:4222,tls://user:password@nats2:4222; default none")
 	fs.StringVar(&c.NATSCredentials, "nats-credentials", "", "`file` with a JWT and its key to log in to NATS, in place of those in --nats-url")
 	fs.StringVar(&c.NATSCA, "nats-ca", "", "`file` of further authorities in PEM for the certificates of NATS, which must\nuse TLS then")
@@ -138,6 +138,22 @@ func (c *Config) check() error {
 	} {
 		if n <= 0 {
 			return settings.Errorf("--%s: %d is not a number above 0", name, n)
+		}
+	}
+	for name, address := range map[string]string{
+		"listen": c.Listen, "msrp-listen": c.MSRPListen, "msrps-listen": c.MSRPSListen, "admin-listen": c.AdminListen,
+	} {
+		if _, _, err := net.SplitHostPort(address); address != "" && err != nil {
+			return settings.Errorf("--%s: %q is not an address such as 127.0.0.1:8080 or :8080", name, address)
+		}
+	}
+	for _, origin := range list(c.Origin) {
+		_, host, hasScheme := strings.Cut(origin, "://")
+		if !hasScheme {
+			host = origin
+		}
+		if _, err := path.Match(host, ""); err != nil || host == "" || strings.Contains(host, "/") {
+			return settings.Errorf("--origin: %q is not an origin such as https://app.example.com, without a path, nor a host pattern", origin)
 		}
 	}
 	if c.MaxConnectionsPerAddress < 0 {
