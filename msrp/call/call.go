@@ -57,7 +57,8 @@ type Place struct {
 	Direct bool
 }
 
-// A Host provides places; secure asks for one that is reached over TLS.
+// A Host provides places; secure asks for one that is reached over TLS. It is
+// [RelayHost] behind a relay, and your own without one, as in the example.
 type Host interface {
 	Place(ctx context.Context, secure bool) (*Place, error)
 }
