@@ -168,6 +168,9 @@ func (c *Config) check() error {
 	if err := c.logLevel.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		return settings.Errorf("--log-level: %q is none of debug, info, warn, error", c.LogLevel)
 	}
+	if strings.ContainsAny(c.ConnectSrc, ";\"\r\n") {
+		return settings.Errorf("--connect-src: %q is not a list of sources such as wss://relay.example.com", c.ConnectSrc)
+	}
 	if c.LogFormat != "text" && c.LogFormat != "json" {
 		return settings.Errorf("--log-format: %q is neither text nor json", c.LogFormat)
 	}
