@@ -123,6 +123,8 @@ func (r *Reader) readHead() (u *Unit, hasBody bool, err error) {
 	start := r.reuse
 	if start == nil {
 		start = new(Unit)
+	} else {
+		r.poison()
 	}
 	*start = Unit{}
 	if e := start.parseStartLine(view(r.buf[r.from : r.from+startLen])); e != nil {

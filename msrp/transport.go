@@ -110,6 +110,7 @@ func NewMessages(c MessageConn) *Messages { return &Messages{c: c} }
 // Receive implements [Transport].
 func (m *Messages) Receive() (*Unit, error) {
 	if m.lent != nil {
+		m.lent.poison()
 		readers.Put(m.lent)
 		m.lent = nil
 	}

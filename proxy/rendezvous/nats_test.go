@@ -117,11 +117,13 @@ func TestCutOff(t *testing.T) {
 	silent, err := nats.Connect(one.ClientURL())
 	require.NoError(t, err)
 	t.Cleanup(silent.Close)
-	_, err = silent.SubscribeSync(subjectName + encode("silent"))
+	taken, err := silent.SubscribeSync(subjectName + encode("silent"))
 	require.NoError(t, err)
 	require.NoError(t, silent.Flush())
 	here.patience = time.Hour
 	require.NoError(t, alice.send(offerOf("pending", "silent")))
+	_, err = taken.NextMsgWithContext(t.Context())
+	require.NoError(t, err)
 
 	disconnected := here.conn.StatusChanged(nats.RECONNECTING)
 	port := natstest.Port(one)
