@@ -20,17 +20,20 @@ type nonces struct {
 	key [32]byte
 
 	mu    sync.Mutex
-	used  map[string]usedNonce
-	sweep time.Time // when to forget the old ones
+	used  map[stamp]uint32 // the highest nc so far
+	sweep time.Time        // when to forget the old ones
 }
 
-type usedNonce struct {
-	count uint32 // the highest nc so far
-	until time.Time
+// A stamp is what makes a nonce one of its kind: its time, something random.
+type stamp [16]byte
+
+// until returns when the nonce is too old.
+func (s stamp) until() time.Time {
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(s[:]))).Add(nonceLife)
 }
 
 func newNonces() *nonces {
-	n := &nonces{used: make(map[string]usedNonce)}
+	n := &nonces{used: make(map[stamp]uint32)}
 	rand.Read(n.key[:])
 	return n
 }
@@ -60,23 +63,23 @@ func (n *nonces) use(nonce string, count uint32) bool {
 	signed := append([]byte(nil), b...)
 	n.sign(signed)
 	now := time.Now()
-	until := time.UnixMilli(int64(binary.BigEndian.Uint64(b))).Add(nonceLife)
-	if !hmac.Equal(b, signed) || now.After(until) {
+	made := stamp(b)
+	if !hmac.Equal(b, signed) || now.After(made.until()) {
 		return false
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if now.After(n.sweep) {
-		for key, u := range n.used {
-			if now.After(u.until) {
-				delete(n.used, key)
+		for old := range n.used {
+			if now.After(old.until()) {
+				delete(n.used, old)
 			}
 		}
 		n.sweep = now.Add(nonceLife)
 	}
-	if count <= n.used[nonce].count {
+	if count <= n.used[made] {
 		return false
 	}
-	n.used[nonce] = usedNonce{count, until}
+	n.used[made] = count
 	return true
 }
