@@ -86,10 +86,9 @@ type MessageConn interface {
 // Messages is a Transport over a connection that carries messages, each of
 // which is exactly one unit (RFC 7977, section 5.1).
 type Messages struct {
-	Reader
-	c     MessageConn
-	reuse bool
-	lent  *Reader // with Reuse: what parsed the latest message
+	c    MessageConn
+	r    *Reader // parses the messages, nil with Reuse
+	lent *Reader // with Reuse: what parsed the latest message
 }
 
 // readers are those of connections that reuse them, while a message is at hand:
@@ -101,11 +100,11 @@ var readers = sync.Pool{New: func() any {
 }}
 
 // Reuse does what [Reader.Reuse] does.
-func (m *Messages) Reuse() { m.reuse = true }
+func (m *Messages) Reuse() { m.r = nil }
 
 // NewMessages returns the transport over c, which it closes when it is closed
 // itself.
-func NewMessages(c MessageConn) *Messages { return &Messages{c: c} }
+func NewMessages(c MessageConn) *Messages { return &Messages{c: c, r: new(Reader)} }
 
 // Receive implements [Transport].
 func (m *Messages) Receive() (*Unit, error) {
@@ -118,11 +117,11 @@ func (m *Messages) Receive() (*Unit, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.reuse {
-		m.lent = readers.Get().(*Reader)
-		return m.lent.Parse(msg)
+	if m.r != nil {
+		return m.r.Parse(msg)
 	}
-	return m.Parse(msg)
+	m.lent = readers.Get().(*Reader)
+	return m.lent.Parse(msg)
 }
 
 // Send implements [Transport].
