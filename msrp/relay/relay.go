@@ -219,12 +219,18 @@ type token struct {
 
 	mu    sync.Mutex
 	over  bool
-	peers map[string]*Link // connections that peers opened, by their URI
+	peers []peer           // that opened connections; most tokens have one
 	hops  map[string]*Link // connections opened for the owner, by host and port
 	// What linkTo returned for a next hop, as it was spelled, whose certificate
 	// does not matter.
 	last     *Link
 	lastNext string
+}
+
+// A peer is who has sent to a token from a URI, and on which connection.
+type peer struct {
+	uri  string
+	link *Link
 }
 
 // lookup returns the token with exactly that URI, or nil.
@@ -326,8 +332,8 @@ func (r *Relay) revoke(t *token) {
 	hops, peers := t.hops, t.peers
 	t.hops, t.peers, t.last = nil, nil, nil
 	t.mu.Unlock()
-	for _, l := range peers {
-		l.forget(t)
+	for _, p := range peers {
+		p.link.forget(t)
 	}
 	for _, l := range hops {
 		l.finish()
@@ -337,28 +343,27 @@ func (r *Relay) revoke(t *token) {
 // bind remembers the connection on which a peer reached the token. It carries
 // the owner's requests to exactly that peer: whoever merely knows the token
 // must not attract what is meant for another.
-func (t *token) bind(peer msrp.URI, l *Link) {
+func (t *token) bind(uri msrp.URI, l *Link) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.over {
 		return
 	}
-	key := peer.String()
-	if old := t.peers[key]; old != nil && !old.isClosed() {
-		return
+	key := uri.String()
+	for _, old := range t.peers {
+		if old.uri == key && !old.link.isClosed() {
+			return
+		}
 	}
-	if t.peers == nil {
-		t.peers = make(map[string]*Link)
-	}
-	maps.DeleteFunc(t.peers, func(_ string, old *Link) bool { return old.isClosed() })
+	t.peers = slices.DeleteFunc(t.peers, func(old peer) bool { return old.link.isClosed() })
 	same := 0
 	for _, old := range t.peers {
-		if old == l {
+		if old.link == l {
 			same++
 		}
 	}
 	if same < maxNames && len(t.peers) < maxPeers {
-		t.peers[strings.Clone(key)] = l
+		t.peers = append(t.peers, peer{strings.Clone(key), l})
 		t.last = nil
 	}
 }
@@ -386,12 +391,12 @@ func (t *token) linkTo(next msrp.URI, fingerprints []string) (found *Link) {
 			t.last, t.lastNext = found, strings.Clone(next.String())
 		}()
 	}
-	for key, l := range t.peers {
-		if uri, err := msrp.ParseURI(key); err != nil || !uri.Equal(next) || l.isClosed() {
+	for _, p := range t.peers {
+		if uri, err := msrp.ParseURI(p.uri); err != nil || !uri.Equal(next) || p.link.isClosed() {
 			continue
 		}
-		if len(fingerprints) == 0 || l.info.Matches != nil && l.info.Matches(fingerprints) {
-			return l
+		if len(fingerprints) == 0 || p.link.info.Matches != nil && p.link.info.Matches(fingerprints) {
+			return p.link
 		}
 	}
 	if l := t.hops[hopKey(next)]; l != nil && !l.isClosed() && l.fingerprints == strings.Join(fingerprints, "\n") {
