@@ -76,7 +76,7 @@ type Link struct {
 	control  units
 	flows    map[*token]*flow
 	turns    fair.Queue[*flow]
-	tokens   map[*token]struct{} // that the neighbour owns
+	tokens   []*token // that the neighbour owns; most clients have one
 	inFlight inflight.Table[string, *transaction]
 	timer    *time.Timer
 	refused  refusals
@@ -284,7 +284,7 @@ func (l *Link) close(reason error) {
 		l.relay.accepted--
 	}
 	l.relay.mu.Unlock()
-	for tok := range tokens {
+	for _, tok := range tokens {
 		l.relay.revoke(tok)
 	}
 	code, comment := l.whyLost()
@@ -346,17 +346,14 @@ func (l *Link) own(t *token) bool {
 	if l.closed {
 		return false
 	}
-	if l.tokens == nil {
-		l.tokens = make(map[*token]struct{})
-	}
-	l.tokens[t] = struct{}{}
+	l.tokens = append(l.tokens, t)
 	return true
 }
 
 // disown takes a token off the neighbour's, and fails what is queued for it.
 func (l *Link) disown(t *token) {
 	l.mu.Lock()
-	delete(l.tokens, t)
+	l.tokens = slices.DeleteFunc(l.tokens, func(o *token) bool { return o == t })
 	var lost flow
 	if f := l.flows[t]; f != nil {
 		delete(l.flows, t)
