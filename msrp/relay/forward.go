@@ -89,6 +89,10 @@ func (l *Link) isAccepted() bool {
 func (l *Link) accept() {
 	l.mu.Lock()
 	l.accepted = true
+	if l.first != nil {
+		l.first.Stop()
+		l.first = nil
+	}
 	l.mu.Unlock()
 }
 

@@ -80,9 +80,10 @@ type Link struct {
 	inFlight inflight.Table[string, *transaction]
 	timer    *time.Timer
 	refused  refusals
-	accepted bool     // a request made sense
-	guesses  int      // AUTHs that failed
-	loose    []string // of inFlight, what no window bounds, oldest first
+	accepted bool        // a request made sense
+	first    *time.Timer // ends the link before that, nil where nothing does
+	guesses  int         // AUTHs that failed
+	loose    []string    // of inFlight, what no window bounds, oldest first
 
 	// Only the reader:
 	failures int   // requests that made none
@@ -210,15 +211,15 @@ func (r *Relay) Serve(t msrp.Transport, info LinkInfo) error {
 		t.Close(err)
 		return err
 	}
-	timer := time.AfterFunc(firstRequest, func() {
-		l.mu.Lock()
-		idle := !l.accepted
-		l.mu.Unlock()
-		if idle {
-			l.close(errIdle)
-		}
-	})
-	defer timer.Stop()
+	l.mu.Lock()
+	if !l.closed {
+		l.first = time.AfterFunc(firstRequest, func() {
+			if !l.isAccepted() {
+				l.close(errIdle)
+			}
+		})
+	}
+	l.mu.Unlock()
 	return l.read()
 }
 
@@ -273,6 +274,9 @@ func (l *Link) close(reason error) {
 	l.control = units{}
 	if l.timer != nil {
 		l.timer.Stop()
+	}
+	if l.first != nil {
+		l.first.Stop()
 	}
 	t := l.t
 	l.changed.Broadcast()
