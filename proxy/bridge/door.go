@@ -108,7 +108,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	go func() {
 		err := d.Relay.Serve(msrp.NewMessages(ws), info)
 		d.Log.Debug("WebSocket closed", "remote", info.Remote, "error", discreet(err))
-		<-ws.over
+		<-ws.end()
 		ws.alive.Stop()
 		d.leave(ws)
 		leave()
@@ -168,7 +168,7 @@ func (d *Door) Wait(patience time.Duration) {
 	timeout := time.After(patience)
 	for _, ws := range open {
 		select {
-		case <-ws.over:
+		case <-ws.end():
 		case <-timeout:
 			return
 		}

@@ -64,6 +64,6 @@ func TestPing(t *testing.T) {
 		assert.Error(t, <-ended)
 		assert.Equal(t, 3*pingEvery+pingTimeout, time.Since(start))
 		client.Close()
-		<-ws.over
+		<-ws.end()
 	})
 }

@@ -71,13 +71,16 @@ type webSocket struct {
 
 	once    sync.Once
 	closing atomic.Bool
-	broken  atomic.Bool   // frames could not be read, or ended
-	over    chan struct{} // closed with the connection, after Close
+	broken  atomic.Bool // frames could not be read, or ended
+
+	mu   sync.Mutex
+	gone bool          // the connection, after Close
+	over chan struct{} // closed then, nil before somebody waits for it
 }
 
 func newWebSocket(c *websocket.Conn, conn *lazy, chunk int) *webSocket {
 	c.SetReadLimit(int64(chunk) + maxHeader)
-	w := &webSocket{c: c, conn: conn, over: make(chan struct{}), messageTime: messageTime}
+	w := &webSocket{c: c, conn: conn, messageTime: messageTime}
 	if conn != nil {
 		conn.waits = w.wait
 	}
@@ -196,21 +199,39 @@ func (w *webSocket) Close(reason error) error {
 	w.once.Do(func() {
 		w.closing.Store(true)
 		go func() {
-			defer close(w.over)
 			if w.conn != nil {
 				w.conn.release()
 			}
 			w.c.Close(code, text)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.gone = true
+			if w.over != nil {
+				close(w.over)
+			}
 		}()
 	})
 	if w.patience == 0 {
 		return nil
 	}
 	select {
-	case <-w.over:
+	case <-w.end():
 	case <-time.After(w.patience):
 	}
 	return nil
+}
+
+// end returns what is closed with the connection, after Close.
+func (w *webSocket) end() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.over == nil {
+		w.over = make(chan struct{})
+		if w.gone {
+			close(w.over)
+		}
+	}
+	return w.over
 }
 
 const (

@@ -75,7 +75,7 @@ func TestCloseDoesNotWait(t *testing.T) {
 			require.NoError(t, ws.Close(nil), "a second time")
 			readFrame(t, in, serverClose)
 			select {
-			case <-ws.over:
+			case <-ws.end():
 				assert.Fail(t, "Close has waited until it gave up")
 			default:
 			}
@@ -85,7 +85,7 @@ func TestCloseDoesNotWait(t *testing.T) {
 			}
 			assert.Error(t, <-ended)
 			select {
-			case <-ws.over:
+			case <-ws.end():
 			case <-time.After(guard):
 				assert.Fail(t, "the connection does not end")
 			}
