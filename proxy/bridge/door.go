@@ -105,14 +105,19 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ws.keepAlive()
 	d.enter(ws)
 	// Returning from here frees what net/http holds for the request.
-	go func() {
-		err := d.Relay.Serve(msrp.NewMessages(ws), info)
-		d.Log.Debug("WebSocket closed", "remote", info.Remote, "error", discreet(err))
-		<-ws.end()
-		ws.alive.Stop()
-		d.leave(ws)
-		leave()
-	}()
+	go d.relay(ws, info, leave)
+}
+
+// relay serves a client until its WebSocket ends. It has as little on its stack
+// as it can while it waits.
+func (d *Door) relay(ws *webSocket, info relay.LinkInfo, leave func()) {
+	remote := info.Remote
+	err := d.Relay.Serve(msrp.NewMessages(ws), info)
+	d.Log.Debug("WebSocket closed", "remote", remote, "error", discreet(err))
+	<-ws.end()
+	ws.alive.Stop()
+	d.leave(ws)
+	leave()
 }
 
 func (d *Door) refused(reason string) {
