@@ -68,7 +68,7 @@ func (l *Link) findBusy(busy map[*Link]bool) {
 		}
 	}
 	l.inFlight.Each(concerns)
-	for _, f := range l.flows {
+	for f := range l.flows.all {
 		if f.queued > 0 {
 			busy[l] = true
 		}

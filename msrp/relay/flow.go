@@ -24,9 +24,54 @@ const (
 	overrun = window + 256<<10
 )
 
+// flows are those of one link by their tokens. Most links have one.
+type flows struct {
+	one  *flow
+	more map[*token]*flow
+}
+
+func (fs *flows) of(t *token) *flow {
+	if fs.one != nil && fs.one.token == t {
+		return fs.one
+	}
+	return fs.more[t]
+}
+
+func (fs *flows) add(f *flow) {
+	switch {
+	case fs.one == nil:
+		fs.one = f
+	case fs.more == nil:
+		fs.more = map[*token]*flow{f.token: f}
+	default:
+		fs.more[f.token] = f
+	}
+}
+
+func (fs *flows) remove(f *flow) {
+	if fs.one == f {
+		fs.one = nil
+	} else {
+		delete(fs.more, f.token)
+	}
+}
+
+// all calls yield with each flow.
+func (fs *flows) all(yield func(*flow) bool) {
+	if fs.one != nil && !yield(fs.one) {
+		return
+	}
+	for _, f := range fs.more {
+		if !yield(f) {
+			return
+		}
+	}
+}
+
 // A flow is the queue of one session to one connection; the link's mutex
 // guards it.
 type flow struct {
+	token      *token
 	turn       fair.Flow[*flow]
 	frames     []frame
 	storage    []frame   // of frames
@@ -99,14 +144,11 @@ func (l *Link) enqueue(t *token, fr frame) bool {
 	if l.closed {
 		return false
 	}
-	f := l.flows[t]
+	f := l.flows.of(t)
 	if f == nil {
-		f = &flow{}
+		f = &flow{token: t}
 		f.turn.Value = f
-		if l.flows == nil {
-			l.flows = make(map[*token]*flow)
-		}
-		l.flows[t] = f
+		l.flows.add(f)
 	}
 	if len(f.frames) == 0 {
 		f.frames = f.storage[:0]
@@ -207,7 +249,7 @@ func pay(held []owed) {
 // holds it back while that queue is full.
 func (l *Link) credit(t *token, from *Link, u *msrp.Unit, message refused) {
 	l.mu.Lock()
-	f := l.flows[t]
+	f := l.flows.of(t)
 	if l.closed || f == nil || f.queued <= l.relay.bound() {
 		l.mu.Unlock()
 		from.send(&msrp.Unit{TransactionID: u.TransactionID, Code: msrp.StatusOK, To: u.From[:1], From: u.To[:1]})
@@ -254,7 +296,7 @@ func (l *Link) room(t *token, from *Link) bool {
 	patient := !from.carriesOthers() // before l is locked: it may be the same
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f := l.flows[t]
+	f := l.flows.of(t)
 	if f == nil || f.queued == 0 || f.queued <= maxQueued+overrun && l.relay.queued.Load() <= l.relay.config.MaxBuffered {
 		return true
 	}
@@ -269,7 +311,7 @@ func (l *Link) room(t *token, from *Link) bool {
 		l.mu.Unlock()
 	})
 	defer timer.Stop()
-	for !l.closed && !late && l.flows[t] == f && f.queued > l.relay.bound() {
+	for !l.closed && !late && l.flows.of(t) == f && f.queued > l.relay.bound() {
 		l.changed.Wait()
 	}
 	return !late || f.queued <= l.relay.bound()

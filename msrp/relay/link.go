@@ -74,7 +74,7 @@ type Link struct {
 	closing  bool // closes once control is sent
 	writing  bool // a goroutine is in write
 	control  units
-	flows    map[*token]*flow
+	flows    flows
 	turns    fair.Queue[*flow]
 	tokens   []*token // that the neighbour owns; most clients have one
 	inFlight inflight.Table[string, *transaction]
@@ -264,11 +264,11 @@ func (l *Link) close(reason error) {
 	l.closed = true
 	l.refuses = errors.Is(reason, ErrRefused)
 	open := l.inFlight.All()
-	lost := make([]flow, 0, len(l.flows))
-	for _, f := range l.flows {
+	var lost []flow
+	for f := range l.flows.all {
 		lost = append(lost, l.take(f))
 	}
-	l.flows = nil
+	l.flows = flows{}
 	tokens := l.tokens
 	l.tokens = nil
 	l.control = units{}
@@ -359,8 +359,8 @@ func (l *Link) disown(t *token) {
 	l.mu.Lock()
 	l.tokens = slices.DeleteFunc(l.tokens, func(o *token) bool { return o == t })
 	var lost flow
-	if f := l.flows[t]; f != nil {
-		delete(l.flows, t)
+	if f := l.flows.of(t); f != nil {
+		l.flows.remove(f)
 		lost = l.take(f)
 	}
 	l.mu.Unlock()
@@ -372,8 +372,8 @@ func (l *Link) disown(t *token) {
 func (l *Link) forget(t *token) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if f := l.flows[t]; f != nil && f.queued == 0 {
-		delete(l.flows, t)
+	if f := l.flows.of(t); f != nil && f.queued == 0 {
+		l.flows.remove(f)
 	}
 }
 
