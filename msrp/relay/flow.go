@@ -307,12 +307,12 @@ func (l *Link) room(t *token, from *Link) bool {
 	timer := time.AfterFunc(stallTimeout, func() {
 		l.mu.Lock()
 		late = true
-		l.changed.Broadcast()
+		l.wake()
 		l.mu.Unlock()
 	})
 	defer timer.Stop()
 	for !l.closed && !late && l.flows.of(t) == f && f.queued > l.relay.bound() {
-		l.changed.Wait()
+		l.wait()
 	}
 	return !late || f.queued <= l.relay.bound()
 }

@@ -68,7 +68,7 @@ type Link struct {
 	fingerprints string // of which the neighbour's certificate has one: those of Hop
 
 	mu       sync.Mutex
-	changed  *sync.Cond // a queue got shorter, or the end
+	changed  *sync.Cond // a queue got shorter, or the end; nil before somebody waits for it
 	closed   bool
 	refuses  bool // it was never connected: the policy does not allow it
 	closing  bool // closes once control is sent
@@ -141,7 +141,6 @@ func (r *refusals) remove(m refused) {
 func (r *Relay) newLink(t msrp.Transport, info LinkInfo, forToken *token) (*Link, error) {
 	l := &Link{relay: r, info: info, t: t, token: forToken}
 	l.reuse()
-	l.changed = sync.NewCond(&l.mu)
 	l.used.Store(time.Now().Unix())
 	if info.WebSocket {
 		l.chunk = r.config.ChunkSize
@@ -235,7 +234,7 @@ func (l *Link) read() error {
 	for {
 		l.mu.Lock()
 		for len(l.control.octets) > maxControl && !l.closed {
-			l.changed.Wait()
+			l.wait()
 		}
 		l.mu.Unlock()
 		u, err := l.t.Receive()
@@ -279,7 +278,7 @@ func (l *Link) close(reason error) {
 		l.first.Stop()
 	}
 	t := l.t
-	l.changed.Broadcast()
+	l.wake()
 	l.mu.Unlock()
 
 	l.relay.mu.Lock()
@@ -340,6 +339,21 @@ func (l *Link) finish() {
 		l.close(msrp.ErrConnClosed)
 	} else {
 		time.AfterFunc(stallTimeout, func() { l.close(msrp.ErrConnClosed) })
+	}
+}
+
+// wait waits for wake; l.mu is held.
+func (l *Link) wait() {
+	if l.changed == nil {
+		l.changed = sync.NewCond(&l.mu)
+	}
+	l.changed.Wait()
+}
+
+// wake lets those who wait look again; l.mu is held.
+func (l *Link) wake() {
+	if l.changed != nil {
+		l.changed.Broadcast()
 	}
 }
 
@@ -433,7 +447,7 @@ func (l *Link) write() {
 			return
 		}
 		control, l.control = l.control, units{control.octets[:0], control.ends[:0]}
-		l.changed.Broadcast()
+		l.wake()
 		for octets := 0; octets < maxBatch; {
 			t, ok := l.nextFrame()
 			if !ok {

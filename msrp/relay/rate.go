@@ -44,13 +44,13 @@ func (l *Link) charge(rt route, octets int) {
 	timer := time.AfterFunc(wait, func() {
 		l.mu.Lock()
 		over = true
-		l.changed.Broadcast()
+		l.wake()
 		l.mu.Unlock()
 	})
 	defer timer.Stop()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for !over && !l.closed {
-		l.changed.Wait()
+		l.wait()
 	}
 }
