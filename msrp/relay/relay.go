@@ -211,14 +211,14 @@ type token struct {
 	client msrp.URI // the first URI of that AUTH's From-Path
 	user   string
 	of     *account // the user's
-	direct bool
 	expire *time.Timer
+	direct bool
 	// ofRelay is set where client is a relay that has proved its name: any
 	// connection to it is as good as owner.
 	ofRelay bool
 
+	over  bool // mu guards it and what follows
 	mu    sync.Mutex
-	over  bool
 	peers []peer           // that opened connections; most tokens have one
 	hops  map[string]*Link // connections opened for the owner, by host and port
 	// What linkTo returned for a next hop, as it was spelled, whose certificate
