@@ -6,12 +6,10 @@ package bridge
 import (
 	"errors"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/coder/websocket"
@@ -47,8 +45,7 @@ type Door struct {
 	ChunkSize int
 	Log       *slog.Logger
 
-	mu   sync.Mutex
-	open map[*webSocket]struct{}
+	keeper keeper
 }
 
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -102,8 +99,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ws := newWebSocket(c, h.conn, d.ChunkSize)
-	ws.keepAlive()
-	d.enter(ws)
+	d.keeper.enter(ws)
 	// Returning from here frees what net/http holds for the request.
 	go d.relay(ws, info, leave)
 }
@@ -115,8 +111,7 @@ func (d *Door) relay(ws *webSocket, info relay.LinkInfo, leave func()) {
 	err := d.Relay.Serve(msrp.NewMessages(ws), info)
 	d.Log.Debug("WebSocket closed", "remote", remote, "error", discreet(err))
 	<-ws.end()
-	ws.alive.Stop()
-	d.leave(ws)
+	d.keeper.leave(ws)
 	leave()
 }
 
@@ -148,30 +143,12 @@ func hostname(host string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 }
 
-func (d *Door) enter(ws *webSocket) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.open == nil {
-		d.open = make(map[*webSocket]struct{})
-	}
-	d.open[ws] = struct{}{}
-}
-
-func (d *Door) leave(ws *webSocket) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.open, ws)
-}
-
 // Wait waits until the WebSockets have ended that the relay has closed, all of
 // them for no longer than patience: a program that exits at once would cut off
 // their close frames.
 func (d *Door) Wait(patience time.Duration) {
-	d.mu.Lock()
-	open := slices.Collect(maps.Keys(d.open))
-	d.mu.Unlock()
 	timeout := time.After(patience)
-	for _, ws := range open {
+	for _, ws := range d.keeper.all() {
 		select {
 		case <-ws.end():
 		case <-timeout:

@@ -42,7 +42,9 @@ func TestPing(t *testing.T) {
 		}, &websocket.AcceptOptions{Subprotocols: []string{Subprotocol}})
 		require.NoError(t, err)
 		ws := newWebSocket(c, nil, 1000)
-		ws.keepAlive()
+		var k keeper
+		k.enter(ws)
+		defer k.leave(ws)
 		ended := make(chan error, 1)
 		go func() {
 			_, err := ws.ReadMessage()

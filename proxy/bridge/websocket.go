@@ -67,7 +67,7 @@ type webSocket struct {
 	within      bool // a message; only the reader
 	armed       bool // slow runs
 
-	alive *time.Timer // for the next ping
+	turn int // of the keeper; its mutex guards it
 
 	once    sync.Once
 	closing atomic.Bool
@@ -232,26 +232,4 @@ func (w *webSocket) end() <-chan struct{} {
 		}
 	}
 	return w.over
-}
-
-const (
-	pingEvery   = 30 * time.Second
-	pingTimeout = 20 * time.Second
-)
-
-// keepAlive pings from time to time until the connection ends, and ends it where
-// no pong comes (RFC 7977, section 6).
-func (w *webSocket) keepAlive() {
-	w.alive = time.AfterFunc(pingEvery, func() {
-		ctx, cancel := context.WithTimeout(background, pingTimeout)
-		defer cancel()
-		switch err := w.c.Ping(ctx); {
-		case w.closing.Load():
-		case err != nil:
-			w.c.CloseNow()
-		default:
-			w.alive.Reset(pingEvery)
-		}
-	})
-	w.alive.Reset(pingEvery) // after the assignment
 }
