@@ -79,7 +79,7 @@ func (l *Link) findBusy(busy map[*Link]bool) {
 			busy[o.link] = true
 		}
 	}
-	if l.writing || len(l.control.octets) > 0 {
+	if l.writing || l.control != nil {
 		busy[l] = true
 	}
 }

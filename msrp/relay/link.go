@@ -70,17 +70,17 @@ type Link struct {
 	mu       sync.Mutex
 	changed  *sync.Cond // a queue got shorter, or the end; nil before somebody waits for it
 	closed   bool
-	refuses  bool // it was never connected: the policy does not allow it
-	closing  bool // closes once control is sent
-	writing  bool // a goroutine is in write
-	control  units
+	refuses  bool   // it was never connected: the policy does not allow it
+	closing  bool   // closes once control is sent
+	writing  bool   // a goroutine is in write
+	accepted bool   // a request made sense
+	control  *units // nil where nothing waits
 	flows    flows
 	turns    fair.Queue[*flow]
 	tokens   []*token // that the neighbour owns; most clients have one
 	inFlight inflight.Table[string, *transaction]
 	timer    *time.Timer
-	refused  refusals
-	accepted bool        // a request made sense
+	refused  *refusals   // nil where there were none
 	first    *time.Timer // ends the link before that, nil where nothing does
 	guesses  int         // AUTHs that failed
 	loose    []string    // of inFlight, what no window bounds, oldest first
@@ -118,9 +118,6 @@ const maxComment = 512
 func (r *refusals) add(m refused, code int) {
 	if _, known := r.codes[m]; known {
 		return
-	}
-	if r.codes == nil {
-		r.codes = make(map[refused]int)
 	}
 	if len(r.order) == maxRefusals {
 		delete(r.codes, r.order[0])
@@ -233,7 +230,7 @@ var errIdle = errors.New("relay: no request that succeeded within 30 seconds")
 func (l *Link) read() error {
 	for {
 		l.mu.Lock()
-		for len(l.control.octets) > maxControl && !l.closed {
+		for l.control.size() > maxControl && !l.closed {
 			l.wait()
 		}
 		l.mu.Unlock()
@@ -270,7 +267,7 @@ func (l *Link) close(reason error) {
 	l.flows = flows{}
 	tokens := l.tokens
 	l.tokens = nil
-	l.control = units{}
+	l.control = nil
 	if l.timer != nil {
 		l.timer.Stop()
 	}
@@ -402,8 +399,11 @@ func (l *Link) send(u *msrp.Unit) bool {
 func (l *Link) sendRequest(u *msrp.Unit, body []byte, tx *transaction) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || len(l.control.octets) > maxControl {
+	if l.closed || l.control.size() > maxControl {
 		return false
+	}
+	if l.control == nil {
+		l.control = lists.Get().(*units)
 	}
 	l.control.octets = u.Append(l.control.octets, body)
 	l.control.ends = append(l.control.ends, len(l.control.octets))
@@ -429,7 +429,6 @@ const maxBatch = 64 << 10
 
 // write sends what is queued and returns when nothing is left.
 func (l *Link) write() {
-	var control units
 	var batch []turn
 	var err error
 	flushed := false
@@ -446,7 +445,8 @@ func (l *Link) write() {
 			}
 			return
 		}
-		control, l.control = l.control, units{control.octets[:0], control.ends[:0]}
+		control := l.control
+		l.control = nil
 		l.wake()
 		for octets := 0; octets < maxBatch; {
 			t, ok := l.nextFrame()
@@ -456,10 +456,9 @@ func (l *Link) write() {
 			batch = append(batch, t)
 			octets += len(t.octets)
 		}
-		nothing := len(control.ends) == 0 && len(batch) == 0
+		nothing := control == nil && len(batch) == 0
 		if nothing && flushed && len(held) == 0 {
 			l.writing = false
-			l.control = units{} // nothing is kept for what may not come
 			closing := l.closing
 			l.mu.Unlock()
 			if closing {
@@ -470,12 +469,9 @@ func (l *Link) write() {
 		l.mu.Unlock()
 		pay(held)
 
-		from := 0
-		for _, to := range control.ends {
-			if err = l.t.Send(control.octets[from:to]); err != nil {
-				break
-			}
-			from = to
+		if control != nil {
+			err = control.send(l.t)
+			control.free()
 		}
 		for i := 0; i < len(batch) && err == nil; i++ {
 			err = l.t.Send(batch[i].octets)
@@ -492,6 +488,37 @@ type units struct {
 	ends   []int // of each
 }
 
+// lists are of units. A link has one only as long as there is something in it:
+// nothing is kept for what may not come.
+var lists = sync.Pool{New: func() any { return new(units) }}
+
+// size returns how many octets there are in a list, which may be nil.
+func (us *units) size() int {
+	if us == nil {
+		return 0
+	}
+	return len(us.octets)
+}
+
+func (us *units) send(t msrp.Transport) error {
+	from := 0
+	for _, to := range us.ends {
+		if err := t.Send(us.octets[from:to]); err != nil {
+			return err
+		}
+		from = to
+	}
+	return nil
+}
+
+// free gives the memory to the next list, unless it is large.
+func (us *units) free() {
+	if cap(us.octets) <= maxBatch {
+		us.octets, us.ends = us.octets[:0], us.ends[:0]
+		lists.Put(us)
+	}
+}
+
 // reuse tells the transport that the link is done with a unit when it takes the
 // next: what it keeps, it clones.
 func (l *Link) reuse() {
@@ -504,6 +531,9 @@ func (l *Link) reuse() {
 func (l *Link) refuse(m refused, code int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.refused == nil {
+		l.refused = &refusals{codes: make(map[refused]int)}
+	}
 	l.refused.add(m, code)
 }
 
@@ -512,6 +542,9 @@ func (l *Link) refuse(m refused, code int) {
 func (l *Link) refusal(m refused, start int64) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.refused == nil {
+		return 0
+	}
 	if start <= 1 {
 		l.refused.remove(m)
 	}
