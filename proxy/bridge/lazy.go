@@ -130,7 +130,7 @@ func (c *lazy) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.out == nil && (!c.held || len(p) >= 2*direct) {
-		return c.Conn.Write(p)
+		return c.write(p)
 	}
 	written := 0
 	for rest := p; ; {
@@ -158,11 +158,56 @@ func (c *lazy) empty() error {
 	if c.out == nil {
 		return nil
 	}
-	_, err := c.Conn.Write(c.out[:c.n])
+	_, err := c.write(c.out[:c.n])
 	buffers.Put(c.out)
 	c.out, c.n = nil, 0
 	return err
 }
+
+// write writes; c.mu is held. What is short goes without the scheduler, as what
+// is read does: its monitor wakes up at the first call after a pause that it
+// knows of, and costs more than the call. It is to know of those that move much.
+func (c *lazy) write(p []byte) (int, error) {
+	if c.raw == nil || len(p) >= direct {
+		return c.Conn.Write(p)
+	}
+	w := writes.Get().(*rawWrite)
+	defer writes.Put(w)
+	w.rest, w.err = p, nil
+	err := c.raw.Write(w.try)
+	if err == nil {
+		err = w.err
+	}
+	n := len(p) - len(w.rest)
+	w.rest = nil
+	return n, err
+}
+
+// A rawWrite is under way. try writes what it can, or returns false and is called
+// again later.
+type rawWrite struct {
+	rest []byte
+	err  error
+	try  func(fd uintptr) bool
+}
+
+var writes = sync.Pool{New: func() any {
+	w := &rawWrite{}
+	w.try = func(fd uintptr) bool {
+		for len(w.rest) > 0 {
+			n, again, err := writeRaw(fd, w.rest)
+			if again {
+				return false
+			}
+			if w.err = err; err != nil {
+				return true
+			}
+			w.rest = w.rest[n:]
+		}
+		return true
+	}
+	return w
+}}
 
 // flush writes what was kept back.
 func (c *lazy) flush() error {

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"io"
 	"net"
 	"time"
 
@@ -26,7 +27,8 @@ type stream struct {
 }
 
 func newStream(c net.Conn) *stream {
-	s := &steady{Conn: c, out: &lazy{Conn: c}, patience: patience}
+	s := &steady{Conn: c, out: newLazy(c), patience: patience}
+	s.tryRead = s.readIfReady
 	keepShort(c)
 	return &stream{msrp.NewStream(s), s}
 }
@@ -47,6 +49,11 @@ type steady struct {
 	within bool // a request, or a response
 	armed  bool // there is a deadline
 	left   time.Duration
+	// Where out is raw: what is read, and what came of it.
+	p       []byte
+	n       int
+	err     error
+	tryRead func(fd uintptr) bool
 }
 
 func (c *steady) Read(p []byte) (int, error) {
@@ -55,7 +62,7 @@ func (c *steady) Read(p []byte) (int, error) {
 			c.armed = false
 			c.SetReadDeadline(time.Time{})
 		}
-		n, err := c.Conn.Read(p)
+		n, err := c.read(p)
 		c.within, c.left = n > 0, c.patience
 		return n, err
 	}
@@ -63,7 +70,7 @@ func (c *steady) Read(p []byte) (int, error) {
 	start := time.Now()
 	c.armed = true
 	c.SetReadDeadline(start.Add(c.left))
-	n, err := c.Conn.Read(p)
+	n, err := c.read(p)
 	c.left = min(c.patience, c.left-time.Since(start)+time.Duration(n)*time.Second/minRate)
 	return n, err
 }
@@ -75,3 +82,29 @@ func (c *steady) Write(p []byte) (int, error) {
 }
 
 func (c *steady) Flush() error { return c.out.flush() }
+
+// read reads as lazy does.
+func (c *steady) read(p []byte) (int, error) {
+	if c.out.raw == nil || len(p) == 0 {
+		return c.Conn.Read(p)
+	}
+	c.p, c.n, c.err = p, 0, nil
+	err := c.out.raw.Read(c.tryRead)
+	c.p = nil
+	if err == nil {
+		err = c.err
+	}
+	return c.n, err
+}
+
+func (c *steady) readIfReady(fd uintptr) bool {
+	var again bool
+	c.n, again, c.err = readRaw(fd, c.p)
+	if c.n <= 0 {
+		c.n = 0
+		if !again && c.err == nil {
+			c.err = io.EOF
+		}
+	}
+	return !again
+}
