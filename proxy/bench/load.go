@@ -391,16 +391,13 @@ type slow struct {
 }
 
 func (s *slow) Read(p []byte) (int, error) {
-	if s.start.IsZero() {
-		s.start = time.Now()
-	}
 	due := s.start.Add(time.Duration(s.read) * time.Second / time.Duration(s.rate))
-	if wait := time.Until(due); wait > 0 {
-		time.Sleep(wait)
-	} else if wait < -time.Millisecond {
-		s.start, s.read = time.Now(), 0 // what was not used is lost
-	}
+	time.Sleep(time.Until(due))
+	begin := time.Now()
 	n, err := s.Conn.Read(p)
+	if now := time.Now(); now.Sub(begin) > time.Millisecond {
+		s.start, s.read = now, 0 // nothing came: that time is lost, what was overslept is not
+	}
 	s.read += n
 	return n, err
 }
@@ -414,8 +411,8 @@ func bind(s *server, p *peer, owners ...*client) error {
 		return err
 	}
 	if p.rate > 0 {
-		// What waits in the peer's kernel is not the relay's to order.
-		c.(*net.TCPConn).SetReadBuffer(256 << 10)
+		// What waits in the peer's kernel, twice this, is not the relay's to order.
+		c.(*net.TCPConn).SetReadBuffer(128 << 10)
 	}
 	var hello []byte
 	for _, o := range owners {
