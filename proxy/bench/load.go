@@ -322,6 +322,7 @@ type peer struct {
 	listener net.Listener
 	uri      string
 	rate     int // octets a second that it reads in all, 0 for no bound
+	dial     func(network, address string) (net.Conn, error)
 
 	messages, octets atomic.Int64
 	connected        chan *conn
@@ -333,7 +334,11 @@ func newPeer() *peer {
 	if err != nil {
 		panic(err)
 	}
-	p := &peer{listener: l, uri: "msrp://" + l.Addr().String() + "/b0bS3ss10n;tcp", connected: make(chan *conn, 1000)}
+	return newPeerAt(l)
+}
+
+func newPeerAt(l net.Listener) *peer {
+	p := &peer{listener: l, uri: "msrp://" + l.Addr().String() + "/b0bS3ss10n;tcp", connected: make(chan *conn, 1000), dial: net.Dial}
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -405,10 +410,10 @@ func (s *slow) Read(p []byte) (int, error) {
 // bind opens a connection to the relay as an SBC or room does that serves many
 // sessions over one: what their owners send to uri comes there. It returns the
 // connection when each of them has heard of it.
-func bind(s *server, p *peer, owners ...*client) error {
-	c, err := net.Dial("tcp", s.peers)
+func bind(s *server, p *peer, owners ...*client) (*conn, error) {
+	c, err := p.dial("tcp", s.peers)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if p.rate > 0 {
 		// What waits in the peer's kernel, twice this, is not the relay's to order.
@@ -419,14 +424,14 @@ func bind(s *server, p *peer, owners ...*client) error {
 		hello = fmt.Appendf(hello, "MSRP h3ll0 SEND\r\nTo-Path: %s %s\r\nFrom-Path: %s\r\nMessage-ID: h3ll0\r\nFailure-Report: no\r\n-------h3ll0$\r\n", o.path, o.uri, p.uri)
 	}
 	if _, err := c.Write(hello); err != nil {
-		return err
+		return nil, err
 	}
 	go p.serve(c)
-	<-p.connected
+	shared := <-p.connected
 	for _, o := range owners {
 		if _, err := o.next(); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return shared, nil
 }
