@@ -360,9 +360,9 @@ func (p *peer) serve(nc net.Conn) {
 	if p.rate > 0 {
 		nc = &slow{Conn: nc, rate: p.rate}
 	}
-	c := newConn(nc, false)
+	prompt := &prompt{Conn: nc}
+	c := newConn(prompt, false)
 	p.connected <- c
-	var out []byte
 	for {
 		msg, err := c.next()
 		if err != nil {
@@ -372,19 +372,29 @@ func (p *peer) serve(nc net.Conn) {
 			p.messages.Add(1)
 			p.octets.Add(int64(len(msg)))
 			if !bytes.Contains(msg[:min(len(msg), 500)], []byte("\r\nFailure-Report: no\r\n")) {
-				out = answer(out, msg)
+				prompt.owed = answer(prompt.owed, msg)
 			}
 			if p.taken != nil {
 				p.taken(c, msg)
 			}
 		}
-		if c.in.Buffered() == 0 && len(out) > 0 || len(out) > 32<<10 {
-			if _, err := nc.Write(out); err != nil {
-				return
-			}
-			out = out[:0]
-		}
 	}
+}
+
+// prompt is a connection that sends what is owed before it waits for more.
+type prompt struct {
+	net.Conn
+	owed []byte
+}
+
+func (c *prompt) Read(p []byte) (int, error) {
+	if len(c.owed) > 0 {
+		if _, err := c.Write(c.owed); err != nil {
+			return 0, err
+		}
+		c.owed = c.owed[:0]
+	}
+	return c.Conn.Read(p)
 }
 
 // slow is a connection that is read with a bounded rate.
