@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -35,8 +36,11 @@ type link struct {
 	there     chan func() // runs in the network at the far end
 }
 
-// newLink makes both, as only root may, in a network that is the bench's own.
+// newLink makes both, where the network of the bench is its own.
 func newLink() (*link, error) {
+	if os.Getenv(inside) != ownNetwork {
+		return nil, errors.New("no network namespace of its own, which root has")
+	}
 	l := &link{there: make(chan func())}
 	go func() {
 		runtime.LockOSThread() // and the thread ends with the goroutine
