@@ -22,6 +22,8 @@ const (
 	// a relay as above or an endpoint, which has less. Whoever sends more
 	// ignores them.
 	overrun = window + 256<<10
+	// maxEnds is what may wait beyond that, to say that messages end unfinished.
+	maxEnds = 128 << 10
 )
 
 // flows are those of one link by their tokens. Most links have one.
@@ -315,6 +317,15 @@ func (l *Link) room(t *token, from *Link) bool {
 		l.wait()
 	}
 	return !late || f.queued <= l.relay.bound()
+}
+
+// roomForEnd reports whether the session's queue on l takes the end of a message
+// of which nothing more is forwarded.
+func (l *Link) roomForEnd(t *token) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f := l.flows[t]
+	return f == nil || f.queued <= maxQueued+overrun+maxEnds
 }
 
 // carriesOthers reports whether a link serves more than one session. Only its

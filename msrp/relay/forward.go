@@ -232,7 +232,7 @@ func (l *Link) forwardEnd(u *msrp.Unit, rt route, code int) error {
 			return err
 		}
 	}
-	if u.Flag != msrp.FlagInterrupted && rt.link != nil {
+	if u.Flag != msrp.FlagInterrupted && rt.link != nil && rt.link.roomForEnd(rt.token()) {
 		p := newPieces(u, rt, rt.link.chunk)
 		rt.link.enqueue(rt.token(), p.abort())
 		p.end()

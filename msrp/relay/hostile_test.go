@@ -343,3 +343,28 @@ func TestFullQueueOnASharedConnection(t *testing.T) {
 	// shows in that nothing of it has run out:
 	assert.Zero(t, r.relay.Stats().FailureReports)
 }
+
+// What tells a receiver that messages end unfinished has bounds as well.
+func TestEndsOfRefusedMessages(t *testing.T) {
+	r := newRig(t)
+	slow, fast := r.browser(), r.browser()
+	toSlow, toFast := slow.token("alice", aliceURI, true), fast.token("carol", carolURI, true)
+	other := r.connect(LinkInfo{Secure: true})
+	go io.Copy(io.Discard, other.c)
+	send := func(to, message, octets, body string) {
+		other.send("SEND", to, bobRelay+" "+bobURI, &body, "Message-ID: "+message, "Byte-Range: "+octets, "Failure-Report: no")
+	}
+	send(toFast, "hello000", "1-5/5", "first")
+	fast.next(false)
+	for range (maxQueued+overrun)/60000 + 5 {
+		send(toSlow, "m3ss4ge1", "1-60000/60001", strings.Repeat("x", 60000))
+	}
+	for range maxEnds / 100 {
+		send(toSlow, "m3ss4ge1", "60001-60001/60001", "x")
+	}
+	send(toFast, "hello001", "1-6/6", "second")
+	fast.next(false) // all before it was handled
+	queued := int(r.relay.queued.Load())
+	assert.LessOrEqual(t, queued, maxQueued+overrun+maxEnds+largestFrame)
+	assert.Greater(t, queued, maxQueued+overrun)
+}

@@ -10,7 +10,6 @@ import (
 	"os"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,6 +35,8 @@ type figure struct {
 	cpu              float64 // of the server, microseconds a message
 	mallocs          float64 // of the relay, a message
 	p50, p99         float64 // microseconds
+	down             float64 // the p99 of what goes the other way, microseconds
+	memory           float64 // by which the server grew, octets
 }
 
 func (b *bench) run() error {
@@ -46,7 +47,7 @@ func (b *bench) run() error {
 	defer os.RemoveAll(b.dir)
 	b.peer = newPeer()
 	defer b.peer.close()
-	if b.relay, err = startRelay(b.relayProgram, b.dir, false); err != nil {
+	if b.relay, err = startRelay(b.relayProgram, b.dir, "127.0.0.1", false); err != nil {
 		return err
 	}
 	defer b.relay.stop()
@@ -94,6 +95,8 @@ func (b *bench) run() error {
 	}, b.roundTrip, goal{"p50", func(f figure) float64 { return f.p50 }, 0, 1.5})
 	b.allocations()
 	b.fairness()
+	b.overLink()
+	b.stalled()
 	b.idle("ws", false, 12<<10)
 	b.idle("wss", true, 30<<10)
 
@@ -192,6 +195,7 @@ func medians(all []figure) figure {
 		of(func(f figure) float64 { return f.messages }), of(func(f figure) float64 { return f.octets }),
 		of(func(f figure) float64 { return f.cpu }), of(func(f figure) float64 { return f.mallocs }),
 		of(func(f figure) float64 { return f.p50 }), of(func(f figure) float64 { return f.p99 }),
+		of(func(f figure) float64 { return f.down }), of(func(f figure) float64 { return f.memory }),
 	}
 }
 
@@ -239,12 +243,26 @@ func (b *bench) up(s *server, size int, answered bool) (figure, error) {
 	if err != nil {
 		return figure{}, err
 	}
-	defer c.Close()
-	msg := message(b.to(c), c.uri, text(size), answered)
+	stop := b.flood(c, b.peer, size, answered)
+	f := b.measure(s, &b.peer.messages, &b.peer.octets)
+	err = stop()
+	for {
+		select {
+		case <-b.peer.connected:
+		default:
+			return f, err
+		}
+	}
+}
+
+// flood sends messages of a client to a peer as fast as they go until stop is
+// called, which closes the client and says what else came back than 200s.
+func (b *bench) flood(c *client, p *peer, size int, answered bool) (stop func() error) {
+	msg := message(strings.TrimSpace(c.path+" "+p.uri), c.uri, text(size), answered)
 	batch := newBatch(msg, max(1, 64<<10/len(msg)), c.webSocket)
 	var answers atomic.Int64
 	more := make(chan struct{}, 1)
-	failed := make(chan error, 2)
+	failed := make(chan error, 1)
 	go func() {
 		defer close(more)
 		for {
@@ -280,17 +298,15 @@ func (b *bench) up(s *server, size int, answered bool) (figure, error) {
 			}
 		}
 	}()
-	f := b.measure(s, &b.peer.messages, &b.peer.octets)
-	over.Store(true)
-	c.Close()
-	<-done
-	for {
+	return func() error {
+		over.Store(true)
+		c.Close()
+		<-done
 		select {
 		case err := <-failed:
-			return f, err
-		case <-b.peer.connected:
+			return err
 		default:
-			return f, nil
+			return nil
 		}
 	}
 }
@@ -342,7 +358,7 @@ func (b *bench) paced(s *server, count, rate int) (figure, error) {
 		all = append(all, c)
 	}
 	if s == b.relay {
-		if err := bind(s, p, all...); err != nil {
+		if _, err := bind(s, p, all...); err != nil {
 			return figure{}, err
 		}
 	}
@@ -445,85 +461,6 @@ func (b *bench) allocations() {
 	}
 }
 
-// fairness measures how long small messages of 100 clients take beside one that
-// sends all it can, to a peer with one connection that takes 100 MB/s.
-func (b *bench) fairness() {
-	name := "fairness, 1 bulk and 100 small"
-	if !b.only.MatchString(name) {
-		return
-	}
-	var p50s, p99s, bulks []float64
-	for range b.rounds {
-		f, err := b.besideBulk()
-		if err != nil {
-			fmt.Println(name, err)
-			return
-		}
-		p50s, p99s, bulks = append(p50s, f.p50/1e3), append(p99s, f.p99/1e3), append(bulks, f.octets/1e6)
-	}
-	fmt.Printf("%-36s %-9s p50 %.1f ms, p99 %.1f ms, %.1f MB/s\n", name, "relay", median(p50s), median(p99s), median(bulks))
-	b.judge(name+": p99", median(p99s), 0, 10, "ms")
-}
-
-func (b *bench) besideBulk() (figure, error) {
-	p := newPeer()
-	defer p.close()
-	p.rate = 100e6
-	var all []*client
-	for i := range 101 {
-		c, err := connect(b.relay, i+1)
-		if err != nil {
-			return figure{}, err
-		}
-		defer c.Close()
-		all = append(all, c)
-	}
-	var delays []float64
-	var mu sync.Mutex
-	begin := time.Now()
-	p.taken = func(_ *conn, msg []byte) {
-		at, err := strconv.ParseInt(string(line(msg, "sent at ")), 10, 64)
-		if len(msg) > 2000 || err != nil {
-			return
-		}
-		mu.Lock()
-		delays = append(delays, float64(time.Since(begin)-time.Duration(at))/1e3)
-		mu.Unlock()
-	}
-	if err := bind(b.relay, p, all...); err != nil {
-		return figure{}, err
-	}
-	var over atomic.Bool
-	var wg sync.WaitGroup
-	bulk := all[100]
-	go func() { // ends with the connection
-		msg := newBatch(message(bulk.path+" "+p.uri, bulk.uri, text(64<<10), false), 1, true)
-		for msg.write(bulk) == nil {
-		}
-	}()
-	wg.Go(func() {
-		for i := 0; !over.Load(); i++ {
-			c := all[i%100]
-			body := fmt.Appendf(nil, "sent at %d\r\n", time.Since(begin))
-			c.send(message(c.path+" "+p.uri, c.uri, append(body, text(80)...), false))
-			time.Sleep(time.Millisecond)
-		}
-	})
-	time.Sleep(b.length / 2) // all that is on its way has filled up
-	mu.Lock()
-	delays = nil
-	mu.Unlock()
-	start, octets := time.Now(), p.octets.Load()
-	time.Sleep(2 * b.length)
-	f := figure{octets: float64(p.octets.Load()-octets) / time.Since(start).Seconds()}
-	over.Store(true)
-	wg.Wait()
-	mu.Lock()
-	defer mu.Unlock()
-	f.p50, f.p99 = percentile(delays, 50), percentile(delays, 99)
-	return f, nil
-}
-
 // idle measures the memory of clients that have a token, are known to a peer
 // and say nothing.
 func (b *bench) idle(kind string, secure bool, most float64) {
@@ -531,7 +468,7 @@ func (b *bench) idle(kind string, secure bool, most float64) {
 	if !b.only.MatchString(name) {
 		return
 	}
-	s, err := startRelay(b.relayProgram, b.dir, secure)
+	s, err := startRelay(b.relayProgram, b.dir, "127.0.0.1", secure)
 	if err != nil {
 		fmt.Println(name, err)
 		return
@@ -554,7 +491,8 @@ func (b *bench) idle(kind string, secure bool, most float64) {
 			}
 			all = append(all, c)
 		}
-		return bind(s, p, batch[:count]...)
+		_, err := bind(s, p, batch[:count]...)
+		return err
 	}
 	// Whatever the first hundred bring into being is not theirs.
 	if err := begin(100); err != nil {

@@ -322,6 +322,7 @@ type peer struct {
 	listener net.Listener
 	uri      string
 	rate     int // octets a second that it reads in all, 0 for no bound
+	dial     func(network, address string) (net.Conn, error)
 
 	messages, octets atomic.Int64
 	connected        chan *conn
@@ -333,7 +334,11 @@ func newPeer() *peer {
 	if err != nil {
 		panic(err)
 	}
-	p := &peer{listener: l, uri: "msrp://" + l.Addr().String() + "/b0bS3ss10n;tcp", connected: make(chan *conn, 1000)}
+	return newPeerAt(l)
+}
+
+func newPeerAt(l net.Listener) *peer {
+	p := &peer{listener: l, uri: "msrp://" + l.Addr().String() + "/b0bS3ss10n;tcp", connected: make(chan *conn, 1000), dial: net.Dial}
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -355,9 +360,9 @@ func (p *peer) serve(nc net.Conn) {
 	if p.rate > 0 {
 		nc = &slow{Conn: nc, rate: p.rate}
 	}
-	c := newConn(nc, false)
+	prompt := &prompt{Conn: nc}
+	c := newConn(prompt, false)
 	p.connected <- c
-	var out []byte
 	for {
 		msg, err := c.next()
 		if err != nil {
@@ -367,19 +372,29 @@ func (p *peer) serve(nc net.Conn) {
 			p.messages.Add(1)
 			p.octets.Add(int64(len(msg)))
 			if !bytes.Contains(msg[:min(len(msg), 500)], []byte("\r\nFailure-Report: no\r\n")) {
-				out = answer(out, msg)
+				prompt.owed = answer(prompt.owed, msg)
 			}
 			if p.taken != nil {
 				p.taken(c, msg)
 			}
 		}
-		if c.in.Buffered() == 0 && len(out) > 0 || len(out) > 32<<10 {
-			if _, err := nc.Write(out); err != nil {
-				return
-			}
-			out = out[:0]
-		}
 	}
+}
+
+// prompt is a connection that sends what is owed before it waits for more.
+type prompt struct {
+	net.Conn
+	owed []byte
+}
+
+func (c *prompt) Read(p []byte) (int, error) {
+	if len(c.owed) > 0 {
+		if _, err := c.Write(c.owed); err != nil {
+			return 0, err
+		}
+		c.owed = c.owed[:0]
+	}
+	return c.Conn.Read(p)
 }
 
 // slow is a connection that is read with a bounded rate.
@@ -391,16 +406,13 @@ type slow struct {
 }
 
 func (s *slow) Read(p []byte) (int, error) {
-	if s.start.IsZero() {
-		s.start = time.Now()
-	}
 	due := s.start.Add(time.Duration(s.read) * time.Second / time.Duration(s.rate))
-	if wait := time.Until(due); wait > 0 {
-		time.Sleep(wait)
-	} else if wait < -time.Millisecond {
-		s.start, s.read = time.Now(), 0 // what was not used is lost
-	}
+	time.Sleep(time.Until(due))
+	begin := time.Now()
 	n, err := s.Conn.Read(p)
+	if now := time.Now(); now.Sub(begin) > time.Millisecond {
+		s.start, s.read = now, 0 // nothing came: that time is lost, what was overslept is not
+	}
 	s.read += n
 	return n, err
 }
@@ -408,28 +420,28 @@ func (s *slow) Read(p []byte) (int, error) {
 // bind opens a connection to the relay as an SBC or room does that serves many
 // sessions over one: what their owners send to uri comes there. It returns the
 // connection when each of them has heard of it.
-func bind(s *server, p *peer, owners ...*client) error {
-	c, err := net.Dial("tcp", s.peers)
+func bind(s *server, p *peer, owners ...*client) (*conn, error) {
+	c, err := p.dial("tcp", s.peers)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if p.rate > 0 {
-		// What waits in the peer's kernel is not the relay's to order.
-		c.(*net.TCPConn).SetReadBuffer(256 << 10)
+		// What waits in the peer's kernel, twice this, is not the relay's to order.
+		c.(*net.TCPConn).SetReadBuffer(128 << 10)
 	}
 	var hello []byte
 	for _, o := range owners {
 		hello = fmt.Appendf(hello, "MSRP h3ll0 SEND\r\nTo-Path: %s %s\r\nFrom-Path: %s\r\nMessage-ID: h3ll0\r\nFailure-Report: no\r\n-------h3ll0$\r\n", o.path, o.uri, p.uri)
 	}
 	if _, err := c.Write(hello); err != nil {
-		return err
+		return nil, err
 	}
 	go p.serve(c)
-	<-p.connected
+	shared := <-p.connected
 	for _, o := range owners {
 		if _, err := o.next(); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return shared, nil
 }

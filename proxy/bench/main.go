@@ -44,10 +44,10 @@ func main() {
 	defer cancel()
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, func() {
+	defer context.AfterFunc(ctx, func() {
 		fmt.Fprintln(os.Stderr, "bench:", context.Cause(ctx))
 		os.Exit(1)
-	})
+	})()
 	var err error
 	if b.only, err = regexp.Compile(*only); err == nil {
 		err = b.run()
@@ -58,9 +58,12 @@ func main() {
 	}
 }
 
-// inside is the variable that tells the program that it has its core and
-// network already.
-const inside = "WEBMSRP_BENCH"
+// inside is the variable that tells the program that it has its core already,
+// and whether the network is its own.
+const (
+	inside     = "WEBMSRP_BENCH"
+	ownNetwork = "own network"
+)
 
 // The cores of the servers and of everything else, the same where there is but
 // one.
@@ -75,18 +78,18 @@ func enter() int {
 	if err != nil {
 		self = os.Args[0]
 	}
-	start := func(flags uintptr) (*exec.Cmd, error) {
+	start := func(network string, flags uintptr) (*exec.Cmd, error) {
 		cmd := exec.Command("taskset", append([]string{"-c", strconv.Itoa(loadCore), self}, os.Args[1:]...)...)
-		cmd.Env = append(os.Environ(), inside+"=1")
+		cmd.Env = append(os.Environ(), inside+"="+network)
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags, Pdeathsig: syscall.SIGTERM}
 		return cmd, cmd.Start()
 	}
 	runtime.LockOSThread()
-	cmd, err := start(syscall.CLONE_NEWNET)
+	cmd, err := start(ownNetwork, syscall.CLONE_NEWNET)
 	if err != nil {
 		fmt.Println("No network namespace of its own:", err)
-		cmd, err = start(0)
+		cmd, err = start("shared network", 0)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -100,7 +103,7 @@ func enter() int {
 // prepareNetwork brings up loopback, with a congestion control that does not
 // wait where no octets are lost: bbr does.
 func prepareNetwork() {
-	if os.Geteuid() != 0 {
+	if os.Getenv(inside) != ownNetwork {
 		return
 	}
 	for _, args := range [][]string{

@@ -75,12 +75,14 @@ func (s *server) stop() {
 }
 
 // startRelay runs "webmsrp serve" as it stands behind a proxy that ends TLS, or
-// with TLS of its own, and takes chunks as they come.
-func startRelay(program, dir string, secure bool) (*server, error) {
-	s := &server{name: "relay", address: freePort(), peers: freePort(), admin: freePort(), secure: secure}
+// with TLS of its own, and takes chunks as they come. Its peers find it at an
+// address of theirs.
+func startRelay(program, dir, forPeers string, secure bool) (*server, error) {
+	_, port, _ := net.SplitHostPort(freePort())
+	s := &server{name: "relay", address: freePort(), peers: net.JoinHostPort(forPeers, port), admin: freePort(), secure: secure}
 	args := []string{
-		"serve", "--listen", s.address, "--msrp-listen", s.peers, "--admin-listen", s.admin, "--public-host", "127.0.0.1", "--secret", secret,
-		"--plain-peers", "--peer-allow", "127.0.0.0/8:1024-65535", "--peer-chunk", "0", "--max-connections", "15000", "--max-connections-per-address", "0", "--log-level", "error",
+		"serve", "--listen", s.address, "--msrp-listen", s.peers, "--admin-listen", s.admin, "--public-host", forPeers, "--secret", secret,
+		"--plain-peers", "--peer-allow", "127.0.0.0/8:1024-65535," + farEnd + ":1024-65535", "--peer-chunk", "0", "--max-connections", "15000", "--max-connections-per-address", "0", "--log-level", "error",
 	}
 	if secure {
 		cert, key, err := writeCertificate(dir)
