@@ -324,7 +324,7 @@ func (l *Link) room(t *token, from *Link) bool {
 func (l *Link) roomForEnd(t *token) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f := l.flows[t]
+	f := l.flows.of(t)
 	return f == nil || f.queued <= maxQueued+overrun+maxEnds
 }
 
