@@ -27,6 +27,8 @@ const (
 // A flow is the queue of one session to one connection; the link's mutex
 // guards it.
 type flow struct {
+	token      *token
+	over       bool // the token is: the flow ends with what is queued
 	turn       fair.Flow[*flow]
 	frames     []frame
 	storage    []frame   // of frames
@@ -95,13 +97,14 @@ func (l *Link) enqueue(t *token, fr frame) bool {
 		return false
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.closed {
+		l.mu.Unlock()
 		return false
 	}
 	f := l.flows[t]
-	if f == nil {
-		f = &flow{}
+	began := f == nil
+	if began {
+		f = &flow{token: t}
 		f.turn.Value = f
 		if l.flows == nil {
 			l.flows = make(map[*token]*flow)
@@ -120,6 +123,10 @@ func (l *Link) enqueue(t *token, fr frame) bool {
 	if !f.blocked {
 		l.turns.Ready(&f.turn)
 		l.startWriting()
+	}
+	l.mu.Unlock()
+	if began && t.isOver() {
+		l.forget(t) // revoke may have been here before it began
 	}
 	return true
 }
@@ -191,6 +198,9 @@ func (l *Link) sent(batch []turn) (held []owed) {
 			held = append(held, f.owed...)
 			f.owed = nil
 			f.timer.Stop()
+		}
+		if f.over && f.queued == 0 {
+			delete(l.flows, f.token)
 		}
 	}
 	return held

@@ -371,8 +371,10 @@ func (l *Link) disown(t *token) {
 func (l *Link) forget(t *token) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if f := l.flows[t]; f != nil && f.queued == 0 {
-		delete(l.flows, t)
+	if f := l.flows[t]; f != nil {
+		if f.over = true; f.queued == 0 {
+			delete(l.flows, t)
+		}
 	}
 }
 
