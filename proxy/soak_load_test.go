@@ -38,9 +38,10 @@ type load struct {
 	roots     *x509.CertPool
 
 	plain, secure *native // peers that mean well, over TCP and over TLS
-	// Peers that do not: one never answers, one never reads, one hangs up, one
-	// takes connections and says nothing, and where the last should be nobody is.
-	silent, stalled, leaving, deaf, gone msrp.Path
+	// Peers that do not: one never answers, one never reads, two hang up, over TCP
+	// and over TLS, one takes connections and says nothing, and where the last
+	// should be nobody is.
+	silent, stalled, leaving, leavingTLS, deaf, gone msrp.Path
 
 	mu   sync.Mutex
 	held []net.Conn // that the relays have to let go of by themselves
@@ -55,11 +56,13 @@ func newLoad(t *testing.T, tr *trust) *load {
 	})
 	l.stalled = l.peer(false, 4096, l.hold)
 	l.deaf = l.peer(true, 0, l.hold)
-	l.leaving = l.peer(false, 0, func(c net.Conn) {
+	vanish := func(c, below net.Conn) {
 		io.CopyN(io.Discard, c, 500)
-		c.(*net.TCPConn).SetLinger(0)
-		c.Close()
-	})
+		below.(*net.TCPConn).SetLinger(0)
+		below.Close()
+	}
+	l.leaving = l.peer(false, 0, func(c net.Conn) { vanish(c, c) })
+	l.leavingTLS = l.peer(true, 0, func(c net.Conn) { vanish(tls.Server(c, msrpnet.ServerConfig(tr.pairs[2])), c) })
 	nobody, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	l.gone = pathTo(t, nobody, false)
@@ -594,6 +597,9 @@ func (l *load) run(length time.Duration, renew func() error) {
 		case <-churn.C:
 		}
 		for _, in := range l.instances {
+			if n%20 == 0 {
+				in.sample(l.t) // as Prometheus does
+			}
 			kind := manners[n%len(manners)]
 			if n%200 == 199 && time.Until(end) > kindTime { // few, because each stays for long
 				kind = lasting[n/200%len(lasting)]
@@ -755,6 +761,7 @@ var manners = []manner{
 	{"send to one who never answers", sendTo(5000, false, func(l *load) msrp.Path { return l.silent })},
 	{"send to one who does not read", sendTo(1_000_000, false, func(l *load) msrp.Path { return l.stalled })},
 	{"send to one who hangs up", sendTo(5000, false, func(l *load) msrp.Path { return l.leaving })},
+	{"send over TLS to one who hangs up", sendTo(5000, true, func(l *load) msrp.Path { return l.leavingTLS })},
 	{"send to where nobody is", sendTo(100, false, func(l *load) msrp.Path { return l.gone })},
 	{"send to one who is deaf to TLS", sendTo(100, true, func(l *load) msrp.Path { return l.deaf })},
 	{"send to one with another certificate", sendTo(100, true, func(l *load) msrp.Path {
