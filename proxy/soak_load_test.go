@@ -113,7 +113,7 @@ func (l *load) room(in *instance) *room {
 	c, err := net.Dial("tcp", in.msrp)
 	require.NoError(l.t, err)
 	l.t.Cleanup(func() { c.Close() })
-	require.NoError(l.t, c.(*net.TCPConn).SetReadBuffer(4096))
+	require.NoError(l.t, c.(*net.TCPConn).SetReadBuffer(32<<10))
 	go func() {
 		for buf := make([]byte, 16<<10); ; time.Sleep(10 * time.Millisecond) {
 			if _, err := c.Read(buf); err != nil {
@@ -851,14 +851,16 @@ var lasting = []manner{
 		if err != nil {
 			return err
 		}
-		for { // its session is with the relay alone, which tells when that is over
+		for ; ; time.Sleep(time.Second) { // the session is with the relay alone, which tells when it is over
+			if s.State() == msrp.StateConnecting {
+				continue
+			}
 			var status *msrp.StatusError
 			if err := s.Probe(ctx); errors.As(err, &status) && status.Code == msrp.StatusNoSession {
 				return nil
 			} else if err != nil {
 				return err
 			}
-			time.Sleep(time.Second)
 		}
 	}},
 	{"stay without logging in", func(l *load, ctx context.Context, in *instance, number int) error {
