@@ -82,7 +82,7 @@ func TestSoak(t *testing.T) {
 	for round := range rounds {
 		share := length / time.Duration(rounds)
 		until := begin.Add(share * time.Duration(round+1))
-		l.run(time.Until(until)-min(share/4, time.Minute), trust.renew) // the rest is for who stays for long
+		l.run(time.Until(until)-min(share/4, 20*time.Second), trust.renew) // the rest is for what comes to its end by itself
 		for _, in := range l.instances {
 			now := in.settle(t, started[in])
 			in.collect(t)
