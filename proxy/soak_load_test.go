@@ -547,7 +547,7 @@ func (l *load) talks(ctx context.Context) []*talk {
 	for i, in := range l.instances {
 		other := l.instances[1-i]
 		add := func(name string, secure bool, alice, bob side) {
-			all = append(all, &talk{name: name + " " + in.name, alice: alice, bob: bob, secure: secure, every: 500 * time.Millisecond})
+			all = append(all, &talk{name: name + " " + in.name, alice: alice, bob: bob, secure: secure, every: 200 * time.Millisecond})
 		}
 		add("two browsers", true, browser(in, true), browser(in, true))
 		add("two browsers in relay mode", false, browser(in, false), browser(in, false))
