@@ -566,7 +566,7 @@ func (l *load) talks(ctx context.Context) []*talk {
 // run puts the load on the instances for a while and waits until all who came
 // have gone.
 func (l *load) run(length time.Duration, renew func() error) {
-	ctx, cancel := within(length + patience)
+	ctx, cancel := context.WithTimeout(context.Background(), length+patience)
 	defer cancel()
 	stop := make(chan struct{})
 	var talking, churning sync.WaitGroup
@@ -601,7 +601,7 @@ func (l *load) run(length time.Duration, renew func() error) {
 				in.sample(l.t) // as Prometheus does
 			}
 			kind := manners[n%len(manners)]
-			if n%200 == 199 && time.Until(end) > kindTime { // few, because each stays for long
+			if n%200 == 199 && time.Until(end) > stayTime { // few, because each stays for long
 				kind = lasting[n/200%len(lasting)]
 			}
 			number := n
@@ -621,8 +621,8 @@ func (l *load) run(length time.Duration, renew func() error) {
 	}
 }
 
-// kindTime is how long those who stay for long do.
-const kindTime = 80 * time.Second
+// stayTime is longer than any of the lasting kind stays.
+const stayTime = 80 * time.Second
 
 func (l *load) register(ctx context.Context, in *instance, number int) (*rendezvous.Client, error) {
 	return rendezvous.Dial(ctx, rendezvous.Registration{
@@ -793,9 +793,7 @@ var manners = []manner{
 	{"register and call one who does not answer", func(l *load, ctx context.Context, in *instance, number int) error {
 		return l.calls(ctx, in, number, userName(0))
 	}},
-	{"half a request of HTTP", func(l *load, ctx context.Context, in *instance, number int) error {
-		return outsider(func(in *instance) string { return in.listen }, "GET /msrp HTTP/1.1\r\nHost: localh")(l, ctx, in, number)
-	}},
+	{"half a request of HTTP", outsider(func(in *instance) string { return in.listen }, "GET /msrp HTTP/1.1\r\nHost: localh")},
 	{"half a hello of TLS", outsider(func(in *instance) string { return in.msrps }, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")},
 	{"say nothing over TCP", outsider(func(in *instance) string { return in.msrp }, "")},
 	{"no MSRP over TCP", outsider(func(in *instance) string { return in.msrp }, "EHLO relay.example.com\r\n")},

@@ -5,7 +5,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -302,11 +301,6 @@ func (in *instance) collect(t *testing.T) {
 	for deadline := time.Now().Add(patience); in.sample(t)[count] < begin+2; {
 		require.True(t, time.Now().Before(deadline), "no garbage collection")
 	}
-}
-
-// within returns a context for what must not hang.
-func within(d time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), d)
 }
 
 // tally counts by name.
