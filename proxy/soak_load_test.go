@@ -254,16 +254,17 @@ func (g *gated) Close() error {
 	return g.Conn.Close()
 }
 
-// httpClient makes handshakes from an address of its own for each number. What
-// carries the octets passes through wrap, unless that is nil.
+// httpClient makes handshakes from an address of its own for each number, those
+// below zero among them. What carries the octets passes through wrap, unless that
+// is nil.
 func (l *load) httpClient(in *instance, number int, wrap func(net.Conn) net.Conn) *http.Client {
 	if wrap == nil {
 		wrap = func(c net.Conn) net.Conn { return c }
 	}
-	address := fmt.Sprint(number/100, ".", number%100+1)
+	address := fmt.Sprintf("9.%d.9", 100+number)
 	dialer := net.Dialer{}
 	if in.secure {
-		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP("127.9." + address)}
+		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP("127." + address)}
 	}
 	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
 		c, err := dialer.DialContext(ctx, network, in.listen)
@@ -285,7 +286,7 @@ func (l *load) httpClient(in *instance, number int, wrap func(net.Conn) net.Conn
 		}
 		return wrap(secure), nil
 	}
-	return &http.Client{Transport: named{transport, "10.9." + address}}
+	return &http.Client{Transport: named{transport, "10." + address}}
 }
 
 // named says for whom a proxy connects.
@@ -304,14 +305,8 @@ func (in *instance) url(path string) string {
 	return map[bool]string{true: "wss://", false: "ws://"}[in.secure] + in.listen + path
 }
 
-// guesser is the first number of those who guess passwords. They come from other
-// addresses than all others.
-const guesser = 1000
-
 func (l *load) browser(ctx context.Context, in *instance, number int) (*browser, error) {
-	if number < guesser || number >= guesser+100 {
-		number %= users
-	}
+	number %= users
 	b := &browser{in: in, number: number, endpoint: msrp.NewEndpoint(nil)}
 	b.gate = make(chan struct{})
 	ws, err := bridge.DialWebSocket(ctx, in.url("/msrp"), 64<<10, l.httpClient(in, number, func(c net.Conn) net.Conn {
@@ -738,7 +733,7 @@ var manners = []manner{
 		return nil
 	}},
 	{"guess a password", func(l *load, ctx context.Context, in *instance, number int) error {
-		b, err := l.browser(ctx, in, guesser+number%100)
+		b, err := l.browser(ctx, in, -1-number%10) // where nobody else comes from, who would be locked out
 		if err != nil {
 			return err
 		}
