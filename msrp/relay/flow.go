@@ -74,6 +74,7 @@ func (fs *flows) all(yield func(*flow) bool) {
 // guards it.
 type flow struct {
 	token      *token
+	over       bool // the token is: the flow ends with what is queued
 	turn       fair.Flow[*flow]
 	frames     []frame
 	storage    []frame   // of frames
@@ -142,12 +143,13 @@ func (l *Link) enqueue(t *token, fr frame) bool {
 		return false
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.closed {
+		l.mu.Unlock()
 		return false
 	}
 	f := l.flows.of(t)
-	if f == nil {
+	began := f == nil
+	if began {
 		f = &flow{token: t}
 		f.turn.Value = f
 		l.flows.add(f)
@@ -164,6 +166,10 @@ func (l *Link) enqueue(t *token, fr frame) bool {
 	if !f.blocked {
 		l.turns.Ready(&f.turn)
 		l.startWriting()
+	}
+	l.mu.Unlock()
+	if began && t.isOver() {
+		l.forget(t) // revoke may have been here before it began
 	}
 	return true
 }
@@ -235,6 +241,9 @@ func (l *Link) sent(batch []turn) (held []owed) {
 			held = append(held, f.owed...)
 			f.owed = nil
 			f.timer.Stop()
+		}
+		if f.over && f.queued == 0 {
+			l.flows.remove(f)
 		}
 	}
 	return held

@@ -75,6 +75,34 @@ func TestNextHopThatDoesNotRead(t *testing.T) {
 	})
 }
 
+// A peer that serves many sessions over one connection still gets what was queued
+// when one of them ends, and then nothing of that session is left.
+func TestQueueEndsAfterItsToken(t *testing.T) {
+	r := newRig(t)
+	alice, bob := r.browser(), r.peer()
+	d := alice.token("alice", aliceURI, true)
+	bob.wantCode(bob.send("SEND", d, bobURI, nil, "Message-ID: h3ll0"), 200, bobURI, d)
+	alice.answer(alice.want("SEND", aliceURI, d+" "+bobURI).TransactionID, 200, d, aliceURI)
+	bodies := []string{strings.Repeat("1", 8000), strings.Repeat("2", 8000), strings.Repeat("3", 8000)} // too much for a buffer
+	for _, body := range bodies {
+		alice.send("SEND", d+" "+bobURI, aliceURI, text(body), "Message-ID: m3ss4ge"+body[:1], "Failure-Report: no")
+	}
+	alice.wantSilence(d, aliceURI)
+	alice.c.Close()
+	<-alice.done
+	require.Zero(t, r.relay.Stats().Tokens)
+	for _, body := range bodies {
+		assert.Equal(t, body, bob.want("SEND", bobURI, d).body)
+	}
+	bob.wantCode(bob.send("SEND", d, bobURI, nil, "Message-ID: pr0be"), 481, bobURI, d)
+	require.Len(t, r.relay.links, 1)
+	for l := range r.relay.links {
+		l.mu.Lock()
+		assert.Zero(t, l.flows)
+		l.mu.Unlock()
+	}
+}
+
 // Dialling for one user locks nobody out, and has an end.
 func TestManyNextHops(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.MaxLinks = maxHops })

@@ -383,8 +383,10 @@ func (l *Link) disown(t *token) {
 func (l *Link) forget(t *token) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if f := l.flows.of(t); f != nil && f.queued == 0 {
-		l.flows.remove(f)
+	if f := l.flows.of(t); f != nil {
+		if f.over = true; f.queued == 0 {
+			l.flows.remove(f)
+		}
 	}
 }
 

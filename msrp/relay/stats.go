@@ -62,11 +62,13 @@ func (t *traffic) snapshot() Traffic {
 // Stats is a snapshot of what a relay has done and is doing. It names nobody.
 type Stats struct {
 	// Now: connections, those of each kind, tokens, those of them that are
-	// direct, and the octets of SENDs that wait for their next hops.
+	// direct, requests that wait for the response of their next hop, and the
+	// octets of SENDs that wait for their next hops.
 	Links        int
 	LinksByKind  map[Kind]int
 	Tokens       int
 	DirectTokens int
+	Transactions int
 	Queued       int64
 
 	// Since the start: requests that were not AUTH, those that this relay did
@@ -104,6 +106,9 @@ func (r *Relay) Stats() Stats {
 			k.Transport = "tls"
 		}
 		s.LinksByKind[k]++
+		l.mu.Lock()
+		s.Transactions += l.inFlight.Len()
+		l.mu.Unlock()
 	}
 	for _, t := range r.tokens {
 		if t.direct {

@@ -238,7 +238,6 @@ func (b *NATS) Ready() error {
 
 // NATSStats are counters of one instance.
 type NATSStats struct {
-	Names      int    // registered here
 	Connected  bool   // to a server of the cluster
 	Reconnects uint64 // to the same or another
 	Lost       uint64 // offers and answers to other instances that nobody took
@@ -248,7 +247,7 @@ type NATSStats struct {
 func (b *NATS) Stats() NATSStats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return NATSStats{len(b.holders), b.conn.IsConnected(), b.conn.Stats().Reconnects, b.lost}
+	return NATSStats{b.conn.IsConnected(), b.conn.Stats().Reconnects, b.lost}
 }
 
 // encode makes a name one token of a subject. No name can be a wildcard or have

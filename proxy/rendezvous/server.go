@@ -165,6 +165,24 @@ func (s *Server) leave(c *calls) {
 	delete(s.open, c)
 }
 
+// Stats are how many names are registered, and how many calls they have made
+// that are not over.
+type Stats struct{ Names, Calls int }
+
+// Stats returns a snapshot.
+func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	open := slices.Collect(maps.Keys(s.open))
+	s.mu.Unlock()
+	stats := Stats{Names: len(open)}
+	for _, c := range open {
+		c.mu.Lock()
+		stats.Calls += c.count(isOwn)
+		c.mu.Unlock()
+	}
+	return stats
+}
+
 // Close ends all registrations: the clients and those they talk to are told. It
 // waits for the clients to go, for no longer than patience. The server must not
 // get new ones.

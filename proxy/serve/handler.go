@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -153,9 +154,17 @@ func (s *Server) demoCredentials(w http.ResponseWriter, r *http.Request) {
 // adminHandler serves --admin-listen.
 func (s *Server) adminHandler() http.Handler {
 	registry := prometheus.NewRegistry()
+	// What lives after a collection tells a leak from garbage.
+	live := collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/gc/heap/live:bytes$`)}
+	meetings := func(name, help string, value func(rendezvous.Stats) int) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "webmsrp_rendezvous_" + name, Help: help}, func() float64 { return float64(value(s.names.Stats())) })
+	}
 	registry.MustRegister(
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(live)),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		metrics{s.relay}, s.counts.refused, s.counts.dialsFailed,
+		meetings("names", "Names registered at this instance.", func(s rendezvous.Stats) int { return s.Names }),
+		meetings("calls", "Calls that names registered at this instance have made and that are not over.", func(s rendezvous.Stats) int { return s.Calls }),
 	)
 	if bus, ok := s.bus.(*rendezvous.NATS); ok {
 		registry.MustRegister(natsMetrics{bus})

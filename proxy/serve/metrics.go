@@ -90,6 +90,7 @@ var all = []metric{
 		set(float64(s.DirectTokens), "direct")
 		set(float64(s.Tokens-s.DirectTokens), "relay")
 	}),
+	one("transactions", "Requests that wait for the response of their next hop.", gauge, func(s relay.Stats) int64 { return int64(s.Transactions) }),
 	one("queued_octets", "Octets of SENDs that wait for their next hop.", gauge, func(s relay.Stats) int64 { return s.Queued }),
 	one("requests_total", "Requests other than AUTH that arrived.", counter, func(s relay.Stats) int64 { return s.Requests }),
 	byCode("requests_rejected_total", "Requests that were not forwarded, by the code of the answer.", func(s relay.Stats) map[int]int64 { return s.Rejected }),

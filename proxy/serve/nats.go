@@ -41,7 +41,6 @@ var natsAll = []struct {
 	kind  prometheus.ValueType
 	value func(rendezvous.NATSStats) float64
 }{
-	{prometheus.NewDesc("webmsrp_rendezvous_names", "Names registered at this instance.", nil, nil), prometheus.GaugeValue, func(s rendezvous.NATSStats) float64 { return float64(s.Names) }},
 	{prometheus.NewDesc("webmsrp_nats_connected", "1 while this instance is connected to NATS.", nil, nil), prometheus.GaugeValue, func(s rendezvous.NATSStats) float64 {
 		if s.Connected {
 			return 1

@@ -325,6 +325,8 @@ func TestDrain(t *testing.T) {
 	in := msrp.NewReader(c)
 	under, err := in.Next()
 	require.NoError(t, err)
+	_, metrics := s.get(t, "admin-listen", "/metrics")
+	assert.Contains(t, metrics, "\nwebmsrp_transactions 1\n")
 
 	s.stop()
 	assert.Equal(t, "close 1001", idle.next(), "who is idle is told at once")

@@ -446,6 +446,32 @@ func TestAdmin(t *testing.T) {
 	}
 }
 
+// The metrics know who waits at the rendezvous, and for whom.
+func TestMetricsOfCalls(t *testing.T) {
+	s := dev(t)
+	register := func(name string) *rendezvous.Client {
+		c, err := rendezvous.Dial(t.Context(), rendezvous.Registration{URL: s.ws("/rendezvous"), Name: name})
+		require.NoError(t, err)
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	alice, bob := register("alice"), register("bob")
+	ended := make(chan error, 1)
+	go func() {
+		_, _, err := alice.Call(t.Context(), "bob", "v=0")
+		ended <- err
+	}()
+	incoming := <-bob.Incoming()
+	_, metrics := s.get(t, "admin-listen", "/metrics")
+	assert.Contains(t, metrics, "\nwebmsrp_rendezvous_names 3\n", "with the echo")
+	assert.Contains(t, metrics, "\nwebmsrp_rendezvous_calls 1\n")
+	assert.Contains(t, metrics, "\ngo_gc_heap_live_bytes ")
+	require.NoError(t, incoming.Refuse(rendezvous.CodeDeclined, "not now"))
+	assert.Error(t, <-ended)
+	_, metrics = s.get(t, "admin-listen", "/metrics")
+	assert.Contains(t, metrics, "\nwebmsrp_rendezvous_calls 0\n")
+}
+
 // What is unsafe, contradictory or unknown does not start, and the message says
 // what to do.
 func TestSettings(t *testing.T) {
