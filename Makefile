@@ -81,6 +81,7 @@ bench-proxy:
 # The long proofs, of which make test runs a small part.
 soak:
 	SOAK=1 go test -run='Memory|Cuts|Many' -v -timeout 30m ./msrp/...
+	SOAK=1 go test -run=Faults -v -timeout 30m ./proxy/serve
 
 # Every fuzz target for a while; what is found stays as a test.
 fuzztime := 10m
