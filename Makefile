@@ -78,11 +78,13 @@ bench-proxy:
 	go build -o bin/bench ./proxy/bench
 	@bin/bench -relay bin/webmsrp
 
-# The long proofs, of which make test runs a small part: first the core's, then
-# an hour of two relays under a mixed load, or make soak soaktime=10m.
+# The long proofs, of which make test runs a small part: the core's, 300 times
+# that something is killed, and an hour of two relays under a mixed load, or make
+# soak soaktime=10m.
 soaktime := 1h
 soak:
 	SOAK=1 go test -run='Memory|Cuts|Many' -v -timeout 30m ./msrp/...
+	SOAK=1 go test -run=Faults -v -timeout 30m ./proxy/serve
 	SOAK_TIME=$(soaktime) go test -run='^TestSoak$$' -count=1 -v -timeout 0 ./proxy
 
 # Every fuzz target for a while; what is found stays as a test.

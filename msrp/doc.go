@@ -41,6 +41,14 @@
 // same way. What a peer sends can end its message, or its connection, but not
 // the program, and memory stays bounded whatever it claims.
 //
+// [Outgoing.Delivered] is the word of the peer's endpoint that it has the message;
+// whether its application keeps it, notifications of package imdn can tell.
+// [Outgoing.Sent] is the word of the next hop: what a relay has taken is lost if it
+// dies, of which only a success report that does not come tells, see
+// DeliveryTimeout of [Message]. A message did not arrive where this side refused or
+// aborted it, or where a StatusError has its Message-ID and a code other than 408.
+// After other errors it may have.
+//
 // A session does not outlive its connection. Signalling agrees on a new one, made
 // with the old one as Resumes, and what was not confirmed is sent in it once
 // more: [Outgoing.Again] gives it back under its Message-ID, and the peer, which

@@ -3,8 +3,11 @@ package relay
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -142,4 +145,62 @@ func TestWrongPasswordAtTheSecondRelay(t *testing.T) {
 	var status *msrp.StatusError
 	require.ErrorAs(t, err, &status)
 	assert.Equal(t, msrp.StatusUnauthorized, status.Code)
+}
+
+// A 200 is the word of the next hop alone (RFC 4976, section 3): with a hop that
+// dies what it has taken is lost, of which only the time for the success report
+// tells (RFC 4975, section 7.1.1). What it has not answered the relay reports.
+func TestHopDiesWithWhatItTook(t *testing.T) {
+	t.Attr("requirement", "R-24")
+	t.Attr("requirement", "S-41")
+	synctest.Test(t, func(t *testing.T) {
+		c := &chain{t: t, alices: msrp.NewEndpoint(nil)}
+		dialled := make(chan net.Conn, 1)
+		c.near = c.relay("near.example.com", func(theirs net.Conn, _ Hop) error {
+			dialled <- theirs
+			return nil
+		})
+		c.conn = connectTo(c.near, c.alices)
+		defer c.conn.Close()
+		own := path(t, "msrps://alice.invalid:2855/s3ss;tcp")[0]
+		alice, err := c.alices.NewSession(msrp.SessionOptions{URI: own})
+		require.NoError(t, err)
+		grant := c.auth(own, path(t, nearURI))
+		require.NoError(t, alice.Start(msrp.Remote{Path: grant.ToPath(path(t, chained)), Conn: c.conn, Active: true}))
+		hop := msrp.NewStream(<-dialled)
+		take := func(code int) {
+			u, err := hop.Receive()
+			require.NoError(t, err)
+			if u.Body != nil {
+				_, err = io.Copy(io.Discard, u.Body)
+				require.NoError(t, err)
+			}
+			if code != 0 {
+				require.NoError(t, hop.Send((&msrp.Unit{TransactionID: u.TransactionID, Code: code, To: u.From[:1], From: u.To[:1]}).Append(nil, nil)))
+				require.NoError(t, hop.Flush())
+			}
+		}
+		take(200) // what opens the session
+		send := func(code int, report bool) *msrp.Outgoing {
+			m := msrp.Text("Hello, Bob!")
+			m.SuccessReport, m.DeliveryTimeout = report, 2*time.Minute
+			out, err := alice.Send(t.Context(), m)
+			require.NoError(t, err)
+			take(code)
+			require.NoError(t, out.Sent(t.Context()), "the nearer relay has it")
+			return out
+		}
+		lost, silent, open := send(200, true), send(200, false), send(0, false)
+		synctest.Wait() // the relay has read the 200s
+
+		died := time.Now()
+		hop.Close(nil)
+		synctest.Wait()
+		assert.Equal(t, &msrp.StatusError{Code: msrp.StatusTimeout, Comment: "Next hop unreachable", MessageID: open.ID()}, open.Progress().Err)
+		assert.NoError(t, lost.Progress().Err)
+		assert.Equal(t, &msrp.StatusError{Code: msrp.StatusTimeout, MessageID: lost.ID(), Local: true}, lost.Delivered(t.Context()))
+		assert.Equal(t, 2*time.Minute, time.Since(died))
+		assert.NoError(t, silent.Progress().Err, "nobody tells of it")
+		assert.NoError(t, alice.Err())
+	})
 }

@@ -31,12 +31,13 @@ import (
 	"github.com/webmsrp/webmsrp/proxy/rendezvous/natstest"
 )
 
-// TestInstance is an instance in a process of its own, which TestCluster can
-// kill. Its arguments are lines of SERVE_ARGS; it prints where it listens.
+// TestInstance is an instance in a process of its own, which TestCluster and
+// TestFaults can kill. Its arguments are lines of SERVE_ARGS; it prints where it
+// listens.
 func TestInstance(t *testing.T) {
 	args := os.Getenv("SERVE_ARGS")
 	if args == "" {
-		t.Skip("is run by TestCluster")
+		t.Skip("is run by TestCluster and TestFaults")
 	}
 	c, err := Parse(strings.Split(args, "\n"), io.Discard)
 	require.NoError(t, err)
