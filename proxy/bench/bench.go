@@ -318,6 +318,9 @@ func (b *bench) down(s *server, size int) (figure, error) {
 		return figure{}, err
 	}
 	defer c.Close()
+	for range len(b.peer.connected) {
+		<-b.peer.connected // of who looked whether haproxy listens
+	}
 	if err := c.send(message(b.to(c), c.uri, text(10), false)); err != nil {
 		return figure{}, err
 	}

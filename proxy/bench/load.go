@@ -29,11 +29,15 @@ type conn struct {
 	in        *bufio.Reader
 	webSocket bool
 	out       []byte
+	length    int // of the message before, in a stream
 }
 
 func newConn(c net.Conn, webSocket bool) *conn {
-	return &conn{Conn: c, in: bufio.NewReaderSize(c, 64<<10), webSocket: webSocket}
+	return &conn{Conn: c, in: bufio.NewReaderSize(c, inSize), webSocket: webSocket}
 }
+
+// inSize takes a chunk of 64 KiB with its header.
+const inSize = 72 << 10
 
 // dialWebSocket opens a WebSocket for MSRP to a server. Number makes it come
 // from an address of its own behind a trusted proxy.
@@ -42,7 +46,7 @@ func dialWebSocket(s *server, number int) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	size := 64 << 10
+	size := inSize
 	if s.secure {
 		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
 	}
@@ -138,49 +142,46 @@ func (c *conn) take(n int) ([]byte, error) {
 	return b, err
 }
 
-// nextOfStream returns the next message from its start line to its end-line.
+// nextOfStream returns the next message from its start line to its end-line,
+// which it looks for first where that of the message before was: the load must
+// cost less than what it measures.
 func (c *conn) nextOfStream() ([]byte, error) {
-	var msg []byte // what did not fit into the buffer
+	var storage [64]byte
 	for seen := 0; ; {
 		b, err := c.in.Peek(seen + 1)
 		if err != nil {
 			return nil, err
 		}
 		b, _ = c.in.Peek(c.in.Buffered())
-		whole := b
-		if msg != nil {
-			whole = append(msg, b...)
-		}
-		id := transactionID(whole)
-		if id != nil {
-			var storage [64]byte
+		if id := transactionID(b); id != nil {
 			end := append(append(storage[:0], "\r\n-------"...), id...)
-			if i := bytes.Index(whole[max(0, len(msg)+seen-len(end)-3):], end); i >= 0 {
-				i += max(0, len(msg)+seen-len(end)-3)
-				if n := i + len(end) + 3; n <= len(whole) {
-					c.in.Discard(n - len(msg))
-					return whole[:n], nil
+			length := c.length
+			if at := length - len(end) - 3; at < 0 || length > len(b) || !bytes.HasPrefix(b[at:], end) {
+				length = 0
+				from := max(0, seen-len(end)-3)
+				if i := bytes.Index(b[from:], end); i >= 0 && from+i+len(end)+3 <= len(b) {
+					length = from + i + len(end) + 3
 				}
+			}
+			if length > 0 {
+				c.length = length
+				c.in.Discard(length)
+				return b[:length], nil
 			}
 		}
 		if seen = len(b); seen == c.in.Size() {
-			if msg == nil {
-				msg = make([]byte, 0, 2*seen)
-			}
-			msg = append(msg, b...)
-			c.in.Discard(seen)
-			seen = 0
+			return nil, bufio.ErrBufferFull
 		}
 	}
 }
 
 func transactionID(msg []byte) []byte {
-	line, _, ok := bytes.Cut(msg, []byte("\r\n"))
-	f := bytes.SplitN(line, []byte(" "), 3)
-	if !ok || len(f) < 3 {
+	id, ok := bytes.CutPrefix(msg, []byte("MSRP "))
+	end := bytes.IndexByte(id, ' ')
+	if !ok || end < 0 {
 		return nil
 	}
-	return f[1]
+	return id[:end]
 }
 
 // line returns what stands between a name in the header and the end of its line.
@@ -204,8 +205,8 @@ func answer(dst, msg []byte) []byte {
 }
 
 func isSend(msg []byte) bool {
-	line, _, _ := bytes.Cut(msg, []byte("\r\n"))
-	return bytes.HasSuffix(line, []byte(" SEND"))
+	id := transactionID(msg)
+	return bytes.HasPrefix(msg[len("MSRP ")+len(id):], []byte(" SEND\r\n"))
 }
 
 // message makes a SEND as endpoints write them. The transaction ID has eight
