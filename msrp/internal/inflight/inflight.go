@@ -9,20 +9,20 @@ import "time"
 // not safe for concurrent use.
 type Table[K comparable, V any] struct {
 	entries map[K]entry[V]
-	queue   []start[K] // by deadline; some are answered already
-	head    int        // of queue
-	serial  uint64
+	queue   []start[K] // by deadline
+	head    int        // of queue: those before are answered
+	passed  int        // how many left the queue, which is what entries count from
 }
 
 type entry[V any] struct {
-	value  V
-	serial uint64
+	value V
+	place int // in the queue, from the very first
 }
 
 type start[K comparable] struct {
 	key      K
-	serial   uint64
 	deadline time.Duration // since epoch
+	answered bool
 }
 
 // epoch is what deadlines count from. Durations in place of times keep time's
@@ -34,32 +34,38 @@ func (t *Table[K, V]) Add(key K, value V, deadline time.Time) {
 	if t.entries == nil {
 		t.entries = make(map[K]entry[V])
 	}
-	t.serial++
-	t.entries[key] = entry[V]{value, t.serial}
+	if old, ok := t.entries[key]; ok {
+		t.answer(old.place)
+	}
 	if t.head > len(t.queue)/2 {
 		t.queue = t.queue[:copy(t.queue, t.queue[t.head:])]
+		t.passed += t.head
 		t.head = 0
 	}
-	t.queue = append(t.queue, start[K]{key, t.serial, deadline.Sub(epoch)})
+	t.entries[key] = entry[V]{value, t.passed + len(t.queue)}
+	t.queue = append(t.queue, start[K]{key: key, deadline: deadline.Sub(epoch)})
 }
 
 // Take removes and returns the value under key.
 func (t *Table[K, V]) Take(key K) (V, bool) {
 	e, ok := t.entries[key]
-	delete(t.entries, key)
-	t.trim()
+	if ok {
+		delete(t.entries, key)
+		t.answer(e.place)
+	}
 	return e.value, ok
 }
 
-// trim steps over the answered at the head of the queue.
-func (t *Table[K, V]) trim() {
-	for ; t.head < len(t.queue); t.head++ {
-		first := t.queue[t.head]
-		if e, ok := t.entries[first.key]; ok && e.serial == first.serial {
-			return
-		}
+// answer marks a place of the queue and steps over the answered at its head.
+func (t *Table[K, V]) answer(place int) {
+	t.queue[place-t.passed].answered = true
+	for t.head < len(t.queue) && t.queue[t.head].answered {
+		t.head++
 	}
-	t.queue, t.head = t.queue[:0], 0
+	if t.head == len(t.queue) {
+		t.passed += t.head
+		t.queue, t.head = t.queue[:0], 0
+	}
 }
 
 // Len returns how many values wait.
