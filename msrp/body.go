@@ -16,6 +16,8 @@ type Body struct {
 	err  error
 	tap  func([]byte) // sees every piece once, or nil
 
+	declared int64 // octets that are left, as Byte-Range has it, or less than 1
+
 	begun bool // octets were passed on: the first CRLF counts from here
 	n     int
 	end   [2 + len(hyphens) + 32]byte // CRLF and end-line up to the flag
@@ -70,31 +72,61 @@ func (b *Body) next() ([]byte, error) {
 	return nil, b.err
 }
 
-// Whole returns all that is left of the body where it lies in memory to its end,
-// as in a WebSocket message, without copying it; it stays valid as the Body does.
-// The next call of Next returns io.EOF then. Otherwise ok is false, and Next has
-// it.
-func (b *Body) Whole() (body []byte, ok bool) {
-	if b.rest != nil || b.err != nil || b.tap != nil {
-		return nil, false
-	}
+// Take returns the next n octets of the body in one piece, which the following
+// call overwrites, or all that is left where that is less. For as long it waits,
+// and until it is known whether more follows: last is set where nothing does, as
+// is the unit's Flag. No piece exceeds 64 KiB. It is for relays, which make a
+// request of each piece, and does not mix with Next and Read.
+func (b *Body) Take(n int) (piece []byte, last bool, err error) {
+	n = min(n, maxTake)
 	if b.r == nil {
-		body, b.data = b.data, nil
-		b.err = io.EOF
-		return body, true
+		n = min(n, len(b.data))
+		piece, b.data = b.data[:n:n], b.data[n:]
+		return piece, len(b.data) == 0, nil
 	}
-	window := b.r.buf[b.r.from:b.r.to]
-	n, endLen := b.find(window)
+	known := 0 // octets ahead that are body for certain
+	for b.err == nil {
+		window := b.r.buf[b.r.from:b.r.to]
+		var endLen int
+		known, endLen = b.ahead(window, known)
+		switch {
+		case endLen > 0 && known <= n:
+			b.unit.Flag = Flag(window[known+endLen-3])
+			b.r.from += known + endLen
+			b.err = io.EOF
+			return window[:known], true, nil
+		case known > n:
+			b.begun = true
+			b.declared -= int64(n)
+			b.r.from += n
+			return window[:n], false, nil
+		}
+		b.err = noEOF(b.r.fill())
+	}
+	return nil, false, b.err
+}
+
+// maxTake is the most octets that fit into a reader's buffer beside the octets
+// that tell whether the body goes on.
+const maxTake = 64 << 10
+
+// ahead finds how many octets of window are body, known of which are so for
+// certain, and the length of the end-line behind them where it is there whole. It
+// looks first where Byte-Range has it, and leaves out the search then.
+func (b *Body) ahead(window []byte, known int) (n, endLen int) {
+	end := b.end[:b.n]
+	if at := b.declared; at > 0 && at < int64(len(window)) {
+		if endLen, _ = matchEnd(window[at:], end); endLen > 0 {
+			return int(at), endLen
+		}
+	}
+	b.begun = b.begun || known > 0
+	n, endLen = b.find(window[known:])
 	if n > 0 {
-		endLen, _ = matchEnd(window[n:], b.end[:b.n])
+		b.begun = true
+		endLen, _ = matchEnd(window[known+n:], end)
 	}
-	if endLen == 0 {
-		return nil, false
-	}
-	b.unit.Flag = Flag(window[n+endLen-3])
-	b.r.from += n + endLen
-	b.err = io.EOF
-	return window[:n], true
+	return known + n, endLen
 }
 
 // Read implements io.Reader over Next.

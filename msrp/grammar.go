@@ -84,6 +84,15 @@ func isMessageID(s string) bool {
 // character but HTAB. Octets from 0x80 pass unread (RFC 4975, section 9:
 // utf8text).
 func isText(s string) bool {
+	for ; len(s) >= 8; s = s[8:] { // most values have none: eight octets at once
+		const ones = 0x0101010101010101
+		x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		del := x ^ 0x7f*ones
+		if ((x-' '*ones)&^x|(del-ones)&^del)&(0x80*ones) != 0 {
+			break
+		}
+	}
 	for i := 0; i < len(s); i++ {
 		if s[i] < ' ' && s[i] != '\t' || s[i] == 0x7f {
 			return false

@@ -67,12 +67,22 @@ var knownFields = [...]string{
 	"Content-ID", "Content-Description", "Content-Disposition",
 }
 
+// fieldsOfLength lists them by the length of their names.
+var fieldsOfLength = func() (lists [24][]int) {
+	for i, known := range knownFields {
+		lists[len(known)] = append(lists[len(known)], i)
+	}
+	return lists
+}()
+
 // knownField returns the registered spelling and a bit that is unique to the
 // name, or the name itself and 0.
 func knownField(name string) (string, uint32) {
-	for i, known := range knownFields {
-		if len(known) == len(name) && (known == name || strings.EqualFold(known, name)) {
-			return known, 1 << i
+	if len(name) < len(fieldsOfLength) {
+		for _, i := range fieldsOfLength[len(name)] {
+			if known := knownFields[i]; known == name || strings.EqualFold(known, name) {
+				return known, 1 << i
+			}
 		}
 	}
 	return name, 0
@@ -97,10 +107,20 @@ var (
 	repeatableBits = fieldBit("WWW-Authenticate")
 )
 
-// isMIMEField reports whether the field describes a body (RFC 4975, section 9:
-// Other-Mime-header and Content-Type).
-func isMIMEField(name string) bool {
-	return len(name) > 8 && strings.EqualFold(name[:8], "Content-")
+// fieldClasses is how many classes of fields there are.
+const fieldClasses = 3
+
+// fieldClass returns the place of a field among others (RFC 4975, section 7.1): 0
+// for those of the message, 1 for those that describe a body (section 9:
+// Other-Mime-header) and 2 for Content-Type.
+func fieldClass(name string) int {
+	switch {
+	case len(name) <= 8 || name[0]|0x20 != 'c' || !strings.EqualFold(name[:8], "Content-"):
+		return 0
+	case strings.EqualFold(name[8:], "Type"):
+		return 2
+	}
+	return 1
 }
 
 // A ByteRange is the value of a Byte-Range field (RFC 4975, section 7.1.1).

@@ -238,7 +238,7 @@ func (m *Message) check() error {
 			return errors.New("msrp: the header field " + name + " is set already")
 		case strings.EqualFold(name, "Content-Transfer-Encoding"):
 			return errors.New("msrp: bodies are never encoded (RFC 4975, section 7.1.1)")
-		case m.Body == nil && isMIMEField(name):
+		case m.Body == nil && fieldClass(name) > 0:
 			return errors.New("msrp: " + name + " without a body")
 		}
 		seen |= bit

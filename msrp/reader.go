@@ -16,7 +16,7 @@ const (
 	maxHead        = 64 << 10 // start line and all header lines
 
 	minBuffer = 4 << 10
-	maxBuffer = 64 << 10
+	maxBuffer = 72 << 10 // takes a chunk of 64 KiB
 )
 
 // A Reader cuts octets into requests and responses (RFC 4975, section 7). The
@@ -38,7 +38,7 @@ type Reader struct {
 }
 
 // NewReader returns a reader of the stream r; nil is fine for a reader that
-// only serves [Reader.Parse]. It holds a buffer of 4 KiB, which grows to 64 KiB
+// only serves [Reader.Parse]. It holds a buffer of 4 KiB, which grows to 72 KiB
 // while large bodies pass.
 func NewReader(r io.Reader) *Reader {
 	rd := &Reader{r: r}
@@ -72,7 +72,7 @@ func (r *Reader) Next() (*Unit, error) {
 		return nil, err
 	}
 	if hasBody {
-		u.body = Body{r: r, unit: u}
+		u.body = Body{r: r, unit: u, declared: u.declared}
 		u.body.setEnd(u.TransactionID)
 		u.Body = &u.body
 		r.last = u.Body
@@ -177,7 +177,7 @@ func (r *Reader) parseHead(u *Unit, startLen, length int, hasBody bool) *Unit {
 	} else {
 		text = string(section)
 	}
-	u.parseStartLine(text[:startLen]) // went well before
+	u.rebase(text[:startLen])
 	u.head = length
 	u.Header = u.fields[:0]
 	h := headParser{unit: u, last: r.paths}
@@ -185,6 +185,9 @@ func (r *Reader) parseHead(u *Unit, startLen, length int, hasBody bool) *Unit {
 		h.line(r.lines[i], text[r.lines[i]:r.lines[i+1]])
 	}
 	h.finish(length, hasBody)
+	if len(r.lines) > 4 && !h.unusual {
+		u.lines = text[r.lines[4]:length]
+	}
 	return u
 }
 
@@ -294,7 +297,7 @@ func (r *Reader) fill() error {
 	if r.err != nil {
 		return r.err
 	}
-	if r.from > 0 {
+	if room := len(r.buf) - r.to; r.from > 0 && (r.from == r.to || room < len(r.buf)/2) {
 		copy(r.buf, r.buf[r.from:r.to])
 		r.from, r.to = 0, r.to-r.from
 	}
@@ -320,7 +323,11 @@ func (r *Reader) fill() error {
 }
 
 func (r *Reader) grow() {
-	bigger := make([]byte, max(minBuffer, 2*len(r.buf)))
+	size := max(minBuffer, 2*len(r.buf))
+	if len(r.buf) < maxBuffer {
+		size = min(size, maxBuffer)
+	}
+	bigger := make([]byte, size)
 	copy(bigger, r.buf[:r.to])
 	r.buf = bigger
 }

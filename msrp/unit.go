@@ -53,6 +53,9 @@ type Unit struct {
 	// is to be dropped (RFC 4975, section 10.2; RFC 4976, section 6.4.3).
 	Invalid *SyntaxError
 
+	declared int64  // octets of body, as Byte-Range has it, or less than 1
+	lines    string // the fields as they were read, where they can be written so
+
 	head   int      // octets from the start line to the last header line, where it was read
 	fields [8]Field // first storage of Header, To and From: saves allocations
 	uris   [4]URI
@@ -127,12 +130,27 @@ func (u *Unit) parseStartLine(line string) *SyntaxError {
 	return nil
 }
 
+// rebase makes the parts of the start line those of line, which holds the same
+// octets elsewhere.
+func (u *Unit) rebase(line string) {
+	at := len("MSRP ")
+	u.TransactionID = line[at : at+len(u.TransactionID)]
+	at += len(u.TransactionID) + 1
+	if u.Method != "" {
+		u.Method = line[at:]
+	} else {
+		u.Comment = line[len(line)-len(u.Comment):]
+	}
+}
+
 // headParser reads the lines between start line and body into a Unit.
 type headParser struct {
-	unit *Unit
-	seen uint32 // the known fields so far
-	mime bool   // a field that describes a body was among them
-	last *[2]lastPath
+	unit    *Unit
+	seen    uint32 // the known fields so far
+	class   int    // of the latest field, see fieldClass
+	mime    bool   // a field that describes a body was among them
+	unusual bool   // the lines are not as this package writes them
+	last    *[2]lastPath
 }
 
 // A lastPath is a path as the unit before had it: most have the same.
@@ -159,8 +177,12 @@ func (h *headParser) line(offset int, line string) {
 	}
 	// The grammar has exactly one space after the colon. None and several are
 	// seen too: RFC 7977, section 8.2.3 prints two.
+	spelled, padded := name, len(value)
 	value = trimBlanks(value)
 	name, bit := knownField(name)
+	if padded != len(value)+1 || line[len(name)+1] != ' ' || name != spelled {
+		h.unusual = true
+	}
 	if h.seen&bit&^repeatableBits != 0 {
 		h.fail(offset, name+" only once", line)
 		return
@@ -184,8 +206,10 @@ func (h *headParser) line(offset int, line string) {
 			h.fail(offset, "a Message-ID", value)
 		}
 	case byteRangeBit:
-		if _, err := ParseByteRange(value); err != nil {
+		if r, err := ParseByteRange(value); err != nil {
 			h.fail(offset, "a Byte-Range start-end/total", value)
+		} else {
+			u.declared = r.End - r.Start + 1
 		}
 	case successBit:
 		if _, ok := parseYesNo(value); !ok {
@@ -200,9 +224,14 @@ func (h *headParser) line(offset int, line string) {
 			h.fail(offset, "a Status namespace code comment", value)
 		}
 	}
-	if isMIMEField(name) {
+	class := fieldClass(name)
+	if class > 0 {
 		h.mime = true
 	}
+	if class < h.class {
+		h.unusual = true
+	}
+	h.class = class
 	u.Header = append(u.Header, Field{name, value})
 }
 
@@ -296,26 +325,59 @@ func (u *Unit) appendHead(dst []byte) []byte {
 	} else {
 		dst = append(dst, u.Method...)
 	}
-	dst = append(dst, "\r\nTo-Path: "...)
-	dst = u.To.append(dst)
-	dst = append(dst, "\r\nFrom-Path: "...)
-	dst = u.From.append(dst)
-	dst = append(dst, "\r\n"...)
-	for pass := range 3 {
+	dst = appendPaths(dst, u.To, u.From)
+	if inOrder(u.Header) {
 		for _, f := range u.Header {
-			class := 0
-			if isMIMEField(f.Name) {
-				class = 1
-				if strings.EqualFold(f.Name, "Content-Type") {
-					class = 2
-				}
-			}
-			if class == pass {
+			dst = appendField(dst, f.Name, f.Value)
+		}
+		return dst
+	}
+	for class := range fieldClasses {
+		for _, f := range u.Header {
+			if fieldClass(f.Name) == class {
 				dst = appendField(dst, f.Name, f.Value)
 			}
 		}
 	}
 	return dst
+}
+
+func inOrder(h Header) bool {
+	class := 0
+	for _, f := range h {
+		c := fieldClass(f.Name)
+		if c < class {
+			return false
+		}
+		class = c
+	}
+	return true
+}
+
+func appendPaths(dst []byte, to, from Path) []byte {
+	dst = append(dst, "\r\nTo-Path: "...)
+	dst = to.append(dst)
+	dst = append(dst, "\r\nFrom-Path: "...)
+	dst = from.append(dst)
+	return append(dst, "\r\n"...)
+}
+
+// AppendForwarded writes a unit that was read as a relay passes it on (RFC 4976,
+// section 6.4), behind dst: with another transaction ID, other paths and the body
+// that it is given, everything else as it came. It is faster than Append, and ok
+// is false for a unit whose fields were spelled or ordered in such a way that
+// Append must put them right.
+func (u *Unit) AppendForwarded(dst []byte, transactionID string, to, from Path, body []byte) (_ []byte, ok bool) {
+	if u.lines == "" {
+		return dst, false
+	}
+	dst = append(dst, "MSRP "...)
+	dst = append(dst, transactionID...)
+	dst = append(dst, ' ')
+	dst = append(dst, u.Method...)
+	dst = appendPaths(dst, to, from)
+	dst = append(dst, u.lines...)
+	return u.appendRest(dst, transactionID, body), true
 }
 
 func appendField(dst []byte, name, value string) []byte {
@@ -343,7 +405,11 @@ func appendEndLine(dst []byte, transactionID string, flag Flag) []byte {
 // which [NewTransactionID] is enough in practice and [BodyHolds] for certain
 // (RFC 4975, section 7.1).
 func (u *Unit) Append(dst, body []byte) []byte {
-	dst = u.appendHead(dst)
+	return u.appendRest(u.appendHead(dst), u.TransactionID, body)
+}
+
+// appendRest writes what follows the fields.
+func (u *Unit) appendRest(dst []byte, transactionID string, body []byte) []byte {
 	if body != nil {
 		dst = append(dst, "\r\n"...)
 		dst = append(dst, body...)
@@ -353,7 +419,7 @@ func (u *Unit) Append(dst, body []byte) []byte {
 	if flag == 0 || u.Method != MethodSend {
 		flag = FlagComplete // nothing but SEND comes in chunks
 	}
-	return appendEndLine(dst, u.TransactionID, flag)
+	return appendEndLine(dst, transactionID, flag)
 }
 
 // Check refuses a unit whose parts would break the framing when written, line

@@ -75,8 +75,8 @@ func (l *Link) findBusy(busy map[*Link]bool) {
 		for _, fr := range f.frames {
 			concerns(fr.tx)
 		}
-		for _, o := range f.owed {
-			busy[o.link] = true
+		for i := range f.owed.len() {
+			busy[f.owed.all[i].link] = true
 		}
 	}
 	if l.writing || l.control != nil {

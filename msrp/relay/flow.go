@@ -1,7 +1,7 @@
 package relay
 
 import (
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
@@ -82,7 +82,7 @@ type flow struct {
 	unanswered int       // octets that wait for their 200s
 	progress   time.Time // when the next hop answered last
 	blocked    bool      // by the window: it takes no turns
-	owed       []owed    // 200s held back
+	owed       *debts    // 200s held back, or nil
 	timer      *time.Timer
 }
 
@@ -90,16 +90,58 @@ type flow struct {
 type frame struct {
 	octets []byte
 	memory *frameMemory
-	id     string       // its transaction ID, for tx
+	id     transactionID
 	tx     *transaction // nil where no response counts
 }
 
 // owed is a 200 that is held back while a flow is full.
 type owed struct {
-	link     *Link
-	response *msrp.Unit
-	message  refused
-	until    time.Time
+	link        *Link
+	to, from    [1]msrp.URI
+	id, message []byte // transaction ID and Message-ID
+	until       time.Time
+}
+
+func (o *owed) response(code int, comment string) *msrp.Unit {
+	return &msrp.Unit{TransactionID: string(o.id), Code: code, Comment: comment, To: o.to[:], From: o.from[:]}
+}
+
+// debts are what is owed for one flow, oldest first.
+type debts struct{ all []owed }
+
+var ledgers = sync.Pool{New: func() any { return new(debts) }}
+
+func (d *debts) len() int {
+	if d == nil {
+		return 0
+	}
+	return len(d.all)
+}
+
+// add makes room for one more, in memory used before.
+func (d *debts) add() *owed {
+	if n := len(d.all); n < cap(d.all) {
+		d.all = d.all[:n+1]
+	} else {
+		d.all = append(d.all, owed{})
+	}
+	return &d.all[len(d.all)-1]
+}
+
+// maxLedger is how many debts a flow may have had for its memory to be kept.
+const maxLedger = 4096
+
+// pay sends the 200s. by is the link whose reader calls, or nil.
+func (d *debts) pay(by *Link) {
+	for i := range d.all {
+		o := &d.all[i]
+		o.link.sendOK(view(o.id), o.to[:], o.from[:], by)
+		*o = owed{id: o.id, message: o.message}
+	}
+	if cap(d.all) <= maxLedger {
+		d.all = d.all[:0]
+		ledgers.Put(d)
+	}
 }
 
 // bound returns how many octets of one session may wait before its sender gets
@@ -113,6 +155,7 @@ func (r *Relay) bound() int {
 // way, and returns what it held; the link's mutex is held.
 func (l *Link) take(f *flow) flow {
 	for _, fr := range f.frames {
+		l.queued -= len(fr.octets)
 		l.relay.queued.Add(-int64(len(fr.octets)))
 	}
 	held := flow{frames: f.frames, owed: f.owed, timer: f.timer}
@@ -126,8 +169,8 @@ func (f *flow) fail(code int, comment string) {
 	if f.timer != nil {
 		f.timer.Stop()
 	}
-	for _, o := range f.owed {
-		o.link.send(o.response)
+	if f.owed != nil {
+		f.owed.pay(nil)
 	}
 	for _, fr := range f.frames {
 		if fr.tx != nil {
@@ -136,16 +179,24 @@ func (f *flow) fail(code int, comment string) {
 	}
 }
 
-// enqueue adds a SEND of a session to its flow and reports whether the link
-// still lives.
-func (l *Link) enqueue(t *token, fr frame) bool {
+// What became of a SEND at enqueue.
+type queued int
+
+const (
+	unqueued queued = iota // the link or the session is over
+	full                   // it waits, and its sender gets no more credit for now
+	credited               // it waits, and is answered at once
+)
+
+// enqueue adds a SEND of a session to its flow. by is the link whose reader calls.
+func (l *Link) enqueue(t *token, fr frame, by *Link) queued {
 	if t.isOver() {
-		return false
+		return unqueued
 	}
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
-		return false
+		return unqueued
 	}
 	f := l.flows.of(t)
 	began := f == nil
@@ -162,16 +213,21 @@ func (l *Link) enqueue(t *token, fr frame) bool {
 		f.storage = f.frames
 	}
 	f.queued += len(fr.octets)
+	l.queued += len(fr.octets)
 	l.relay.queued.Add(int64(len(fr.octets)))
 	if !f.blocked {
 		l.turns.Ready(&f.turn)
-		l.startWriting()
+		l.startWriting(by)
+	}
+	state := credited
+	if f.queued > l.relay.bound() {
+		state = full
 	}
 	l.mu.Unlock()
 	if began && t.isOver() {
 		l.forget(t) // revoke may have been here before it began
 	}
-	return true
+	return state
 }
 
 // A turn is a frame on its way, and whose it is.
@@ -180,8 +236,32 @@ type turn struct {
 	frame
 }
 
+// A writing is what a link that writes has at hand.
+type writing struct {
+	batch []turn   // on their way
+	held  []*debts // that they held up
+}
+
+var writings = sync.Pool{New: func() any { return new(writing) }}
+
+// nextFrames takes a batch of SENDs; l.mu is held.
+func (l *Link) nextFrames(w *writing) {
+	if l.turns.Empty() {
+		return
+	}
+	now := time.Now()
+	for octets := 0; octets < maxBatch; {
+		t, ok := l.nextFrame(now)
+		if !ok {
+			return
+		}
+		w.batch = append(w.batch, t)
+		octets += len(t.octets)
+	}
+}
+
 // nextFrame takes the next SEND off the flow whose turn it is; l.mu is held.
-func (l *Link) nextFrame() (turn, bool) {
+func (l *Link) nextFrame(now time.Time) (turn, bool) {
 	for {
 		next := l.turns.Next()
 		if next == nil {
@@ -201,7 +281,8 @@ func (l *Link) nextFrame() (turn, bool) {
 		f.frames[0] = frame{}
 		f.frames = f.frames[1:]
 		if fr.tx != nil {
-			l.expect(fr.id, fr.tx)
+			fr.tx.sentAs = fr.id
+			l.expect(fr.tx, now)
 		}
 		if answered {
 			fr.tx.flow, fr.tx.size = f, n
@@ -225,20 +306,21 @@ func (l *Link) release(tx *transaction) {
 	if f.blocked {
 		f.blocked = false
 		l.turns.Ready(&f.turn)
-		l.startWriting()
+		l.startWriting(nil)
 	}
 }
 
-// sent takes frames off the accounts of their flows and returns the 200s that
-// they held up; l.mu is held.
-func (l *Link) sent(batch []turn) (held []owed) {
-	for _, t := range batch {
+// sent takes the batch off the accounts of its flows and finds the 200s that it
+// held up; l.mu is held.
+func (l *Link) sent(w *writing) {
+	for _, t := range w.batch {
 		n := len(t.octets)
 		t.memory.free()
+		l.queued -= n
 		l.relay.queued.Add(-int64(n))
 		f := t.flow
-		if f.queued -= n; len(f.owed) > 0 && f.queued <= l.relay.bound() {
-			held = append(held, f.owed...)
+		if f.queued -= n; f.owed != nil && f.queued <= l.relay.bound() {
+			w.held = append(w.held, f.owed)
 			f.owed = nil
 			f.timer.Stop()
 		}
@@ -246,33 +328,41 @@ func (l *Link) sent(batch []turn) (held []owed) {
 			l.flows.remove(f)
 		}
 	}
-	return held
+	clear(w.batch)
+	w.batch = w.batch[:0]
 }
 
-// pay sends 200s that were held up.
-func pay(held []owed) {
-	for _, o := range held {
-		o.link.send(o.response)
+// pay sends the 200s that were held up. by is the link whose reader calls, or nil.
+func (w *writing) pay(by *Link) {
+	for _, d := range w.held {
+		d.pay(by)
 	}
+	clear(w.held)
+	w.held = w.held[:0]
 }
 
-// credit sends the 200 for the SEND u, which was queued for the session on l, or
-// holds it back while that queue is full.
-func (l *Link) credit(t *token, from *Link, u *msrp.Unit, message refused) {
+// credit sends the 200 for a SEND that came on from and was queued for the session
+// on l, or holds it back while that queue is full.
+func (l *Link) credit(t *token, from *Link, id, message string) {
 	l.mu.Lock()
 	f := l.flows.of(t)
 	if l.closed || f == nil || f.queued <= l.relay.bound() {
 		l.mu.Unlock()
-		from.send(&msrp.Unit{TransactionID: u.TransactionID, Code: msrp.StatusOK, To: u.From[:1], From: u.To[:1]})
+		from.sendOK(id, from.origin[:1], msrp.Path{from.target}, from)
 		return
 	}
-	response := &msrp.Unit{
-		TransactionID: strings.Clone(u.TransactionID), Code: msrp.StatusOK, To: from.origin[:1], From: msrp.Path{from.target},
+	if f.owed == nil {
+		f.owed = ledgers.Get().(*debts)
+		if f.timer == nil {
+			f.timer = time.AfterFunc(stallTimeout, func() { l.stalled(f) })
+		} else {
+			f.timer.Reset(stallTimeout)
+		}
 	}
-	message = refused{from.target.SessionID(), strings.Clone(message.message)}
-	f.owed = append(f.owed, owed{from, response, message, time.Now().Add(stallTimeout)})
-	if len(f.owed) == 1 {
-		f.timer = time.AfterFunc(stallTimeout, func() { l.stalled(f) })
+	o := f.owed.add()
+	*o = owed{
+		link: from, to: [1]msrp.URI(from.origin), from: [1]msrp.URI{from.target},
+		id: append(o.id[:0], id...), message: append(o.message[:0], message...), until: from.now.Add(stallTimeout),
 	}
 	l.mu.Unlock()
 }
@@ -283,19 +373,24 @@ func (l *Link) stalled(f *flow) {
 	l.mu.Lock()
 	now := time.Now()
 	var late []owed
-	for len(f.owed) > 0 && !f.owed[0].until.After(now) {
-		late = append(late, f.owed[0])
-		f.owed = f.owed[1:]
-	}
-	if len(f.owed) > 0 {
-		f.timer.Reset(f.owed[0].until.Sub(now))
+	if f.owed != nil {
+		n := 0
+		for n < len(f.owed.all) && !f.owed.all[n].until.After(now) {
+			n++
+		}
+		late = slices.Clone(f.owed.all[:n])
+		f.owed = &debts{slices.Clone(f.owed.all[n:])}
+		if f.owed.len() == 0 {
+			f.owed = nil
+		} else {
+			f.timer.Reset(f.owed.all[0].until.Sub(now))
+		}
 	}
 	l.mu.Unlock()
-	for _, o := range late {
-		o.response.Code = msrp.StatusTimeout
-		o.response.Comment = "The peer does not read"
-		o.link.refuse(o.message, msrp.StatusTimeout)
-		o.link.send(o.response)
+	for i := range late {
+		o := &late[i]
+		o.link.refuse(refused{o.from[0].SessionID(), string(o.message)}, msrp.StatusTimeout)
+		o.link.send(o.response(msrp.StatusTimeout, "The peer does not read"))
 	}
 }
 
@@ -304,16 +399,22 @@ func (l *Link) stalled(f *flow) {
 // may go on. Waiting means not reading from the sender any more; where its
 // connection carries others as well, the answer is no instead.
 func (l *Link) room(t *token, from *Link) bool {
-	patient := !from.carriesOthers() // before l is locked: it may be the same
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f := l.flows.of(t)
 	if f == nil || f.queued == 0 || f.queued <= maxQueued+overrun && l.relay.queued.Load() <= l.relay.config.MaxBuffered {
 		return true
 	}
+	// from may be l, or wait for l.
+	l.mu.Unlock()
+	patient := !from.carriesOthers()
+	l.mu.Lock()
 	if !patient {
 		return false
 	}
+	l.mu.Unlock()
+	from.handOver()
+	l.mu.Lock()
 	late := false
 	timer := time.AfterFunc(stallTimeout, func() {
 		l.mu.Lock()

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"unsafe"
 
 	"github.com/webmsrp/webmsrp/msrp"
@@ -44,6 +43,7 @@ func (l *Link) handle(u *msrp.Unit) error {
 	case u.Method == msrp.MethodAuth && len(u.To) == 1 && r.lookup(u.To[0]) == nil:
 		// Its hashes need a deeper stack than all else, which the reader would
 		// keep for as long as the connection lives.
+		l.handOver()
 		done := make(chan error)
 		go func() { done <- l.handleAuth(u) }()
 		return <-done
@@ -53,7 +53,7 @@ func (l *Link) handle(u *msrp.Unit) error {
 	switch outcome {
 	case forward:
 	case forMe:
-		return l.handleOwn(u, rt)
+		return l.handleOwn(u, &rt)
 	case forAnyone:
 		return l.foreign(u)
 	default:
@@ -65,9 +65,9 @@ func (l *Link) handle(u *msrp.Unit) error {
 	l.accept()
 	switch u.Method {
 	case msrp.MethodSend:
-		return l.forwardSend(u, rt)
+		return l.forwardSend(u, &rt)
 	default:
-		return l.forwardOther(u, rt)
+		return l.forwardOther(u, &rt)
 	}
 }
 
@@ -80,15 +80,14 @@ func (l *Link) foreign(u *msrp.Unit) error {
 	return errForeign
 }
 
-func (l *Link) isAccepted() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.accepted
-}
+func (l *Link) isAccepted() bool { return l.accepted.Load() }
 
 func (l *Link) accept() {
+	if l.isAccepted() {
+		return
+	}
 	l.mu.Lock()
-	l.accepted = true
+	l.accepted.Store(true)
 	if l.first != nil {
 		l.first.Stop()
 		l.first = nil
@@ -125,7 +124,7 @@ func (l *Link) respond(u *msrp.Unit, code int, header ...msrp.Field) {
 
 // handleOwn takes a request whose target is the relay itself: its owner asks
 // whether the token still stands.
-func (l *Link) handleOwn(u *msrp.Unit, rt route) error {
+func (l *Link) handleOwn(u *msrp.Unit, rt *route) error {
 	l.accept()
 	switch {
 	case u.Method == msrp.MethodSend && u.Body == nil:
@@ -142,74 +141,65 @@ func (t *token) isDirect() bool { return t != nil && t.direct }
 
 // forwardSend passes a SEND on, in pieces of what the next hop takes, while it
 // arrives (RFC 4976, section 6.4.1).
-func (l *Link) forwardSend(u *msrp.Unit, rt route) error {
+func (l *Link) forwardSend(u *msrp.Unit, rt *route) error {
 	r := l.relay
-	failure := u.FailureReport()
+	failure, octets := u.FailureReport(), u.ByteRange()
 	message := refused{u.To[0].SessionID(), u.MessageID()}
-	if code := l.refusal(message, u.ByteRange().Start); code != 0 {
-		return l.forwardEnd(u, rt, code)
+	if code := l.refusal(message, octets.Start); code != 0 {
+		return l.forwardEnd(u, rt, octets, code)
 	}
 	next, code := l.linkFor(u, rt)
 	if code != 0 {
 		l.respond(u, code)
 		return nil
 	}
+	token := rt.token()
 	switch l.sole {
-	case rt.token():
+	case token:
 	case nil:
-		l.sole = rt.token()
+		l.sole = token
 	default:
 		l.shared = true
 	}
-	p := newPieces(u, rt, next.chunk)
-	defer p.end()
-	messageID := ""
-	if failure != msrp.FailureNo {
+	p := newPieces(u, rt, octets, next.chunk)
+	if failure != msrp.FailureNo && (!slices.Equal(l.origin, u.From) || l.target != u.To[0]) {
 		// What waits for a response must not hold on to the whole header. Most
 		// have the same paths as the one before.
-		messageID = strings.Clone(message.message)
-		if !slices.Equal(l.origin, u.From) || l.target != u.To[0] {
-			l.origin, l.target = u.From.Clone(), u.To[:1].Clone()[0]
-		}
+		l.origin, l.target = u.From.Clone(), u.To[:1].Clone()[0]
 	}
+	queued := credited
 	for first := true; ; first = false {
-		piece, err := p.next(u)
+		piece, err := p.next()
 		if err != nil {
 			return err // the rest never comes; what was whole is on its way
 		}
-		if !next.room(rt.token(), l) {
+		if !next.room(token, l) {
 			l.refuse(message, msrp.StatusStopSending)
 			if !first {
-				next.enqueue(rt.token(), p.abort())
+				next.enqueue(token, p.abort(), l)
 			}
+			piece.memory.free()
 			l.respond(u, msrp.StatusStopSending)
 			return nil
 		}
-		var tx *transaction
+		fr := frame{octets: piece.memory.bytes, memory: piece.memory, id: piece.id}
 		if failure != msrp.FailureNo {
-			tx = &transaction{
-				origin: l, send: true, failure: failure,
-				to: l.origin, from: l.target, messageID: messageID, octets: piece.octets,
-			}
+			fr.tx = newSending(l, failure, message.message, piece.octets)
 		}
-		octets := int64(len(piece.memory.bytes))
-		fr := frame{octets: piece.memory.bytes, memory: piece.memory, tx: tx}
-		if tx != nil {
-			fr.id = string(piece.id[:])
-		}
-		if !next.enqueue(rt.token(), fr) {
+		size := len(fr.octets) // the frame may be gone when it was queued
+		if queued = next.enqueue(token, fr, l); queued == unqueued {
 			code, comment := next.whyLost()
 			if first {
 				l.respond(u, code)
 				return nil
 			}
 			// Of the pieces before this one a report tells, so of this one too.
-			if tx != nil {
-				tx.fail(code, comment)
+			if fr.tx != nil {
+				fr.tx.fail(code, comment)
 			}
 		}
-		rt.traffic(r).octets.Add(octets)
-		l.charge(rt, int(octets))
+		rt.traffic(r).octets.Add(int64(size))
+		l.charge(rt, size)
 		if piece.last {
 			break
 		}
@@ -218,24 +208,27 @@ func (l *Link) forwardSend(u *msrp.Unit, rt route) error {
 	if u.Flag == msrp.FlagComplete {
 		rt.traffic(r).messages.Add(1)
 	}
-	if failure.WantsOK() {
-		next.credit(rt.token(), l, u, message)
+	switch {
+	case !failure.WantsOK():
+	case queued == credited:
+		l.sendOK(u.TransactionID, u.From[:1], u.To[:1], l)
+	default:
+		next.credit(token, l, u.TransactionID, message.message)
 	}
 	return nil
 }
 
 // forwardEnd answers a chunk of a message that was refused, of which nothing is
 // forwarded but the news that it is over: the next hop may hold half of it.
-func (l *Link) forwardEnd(u *msrp.Unit, rt route, code int) error {
+func (l *Link) forwardEnd(u *msrp.Unit, rt *route, octets msrp.ByteRange, code int) error {
 	if u.Body != nil {
 		if _, err := io.Copy(io.Discard, u.Body); err != nil {
 			return err
 		}
 	}
 	if u.Flag != msrp.FlagInterrupted && rt.link != nil && rt.link.roomForEnd(rt.token()) {
-		p := newPieces(u, rt, rt.link.chunk)
-		rt.link.enqueue(rt.token(), p.abort())
-		p.end()
+		p := newPieces(u, rt, octets, rt.link.chunk)
+		rt.link.enqueue(rt.token(), p.abort(), l)
 	}
 	l.respond(u, code)
 	return nil
@@ -243,157 +236,131 @@ func (l *Link) forwardEnd(u *msrp.Unit, rt route, code int) error {
 
 // pieces cuts a SEND for the next hop.
 type pieces struct {
-	head  msrp.Unit // with the paths and fields to send
-	at    int       // of Byte-Range in head.Header, -1 without one
-	start int64     // of the next piece
-	total int64
-	limit int
-	more  []byte // read, but beyond the piece at hand
-	all   bool   // the rest of the body is in more
-	whole bool   // nothing was cut yet
+	unit        *msrp.Unit
+	to, from    msrp.Path
+	start       int64 // of the next piece
+	total       int64
+	limit       int
+	whole       bool        // nothing was cut yet
+	fingerprint bool        // the relay takes Peer-Fingerprint out
+	fields      msrp.Header // to send, nil before they are other than those of unit
+	at          int         // of Byte-Range in fields, -1 without one
 }
 
 // A piece is one SEND in wire form.
 type piece struct {
 	memory *frameMemory
-	id     [idLength]byte
+	id     transactionID
 	octets msrp.ByteRange
 	last   bool
 }
 
-// idLength is how long the transaction IDs of this relay are, and noID is in the
-// place of one that is to come.
-const (
-	idLength = 16
-	noID     = "0000000000000000"
-	// usualHead is what most headers have, in octets. Memory grows for others.
-	usualHead = 600
-)
+// A transactionID is one of this relay's making.
+type transactionID [16]byte
 
-var cutters = sync.Pool{New: func() any { return new(pieces) }}
+func newTransactionID() (id transactionID) {
+	msrp.AppendTransactionID(id[:0])
+	return id
+}
 
-// newPieces begins to cut a SEND. Call end when it is done.
-func newPieces(u *msrp.Unit, rt route, limit int) *pieces {
-	p := cutters.Get().(*pieces)
-	*p = pieces{
-		head:  msrp.Unit{Method: u.Method, TransactionID: noID, To: rt.to, From: rt.from, Header: p.head.Header[:0]},
-		at:    -1,
-		start: 1, total: -1, limit: limit, whole: true,
+// usualHead is what most headers have, in octets. Memory grows for others.
+const usualHead = 600
+
+// newPieces begins to cut a SEND.
+func newPieces(u *msrp.Unit, rt *route, octets msrp.ByteRange, limit int) pieces {
+	p := pieces{
+		unit: u, to: rt.to, from: rt.from, start: 1, total: -1, limit: limit, whole: true,
+		fingerprint: len(rt.fingerprints) > 0,
 	}
 	if p.limit <= 0 {
 		p.limit = 64 << 10
 	}
-	if r := u.ByteRange(); !r.IsZero() {
-		p.start, p.total = r.Start, r.Total
-	}
-	for _, f := range u.Header {
-		if f.Name == "Byte-Range" {
-			p.at = len(p.head.Header)
-		}
-		if rt.hops[0].way == directOut && strings.EqualFold(f.Name, peerFingerprint) {
-			continue
-		}
-		p.head.Header = append(p.head.Header, f)
+	if !octets.IsZero() {
+		p.start, p.total = octets.Start, octets.Total
 	}
 	return p
 }
 
-func (p *pieces) end() {
-	clear(p.head.Header)
-	p.more = nil
-	cutters.Put(p)
-}
-
-// next reads the next piece of u's body and makes a SEND of it, with a
-// transaction ID of its own that the body does not hold.
-func (p *pieces) next(u *msrp.Unit) (piece, error) {
+// next reads the next piece of the body and makes a SEND of it, with a
+// transaction ID of its own. It is chosen when the body is here, so nobody can
+// have written a body that holds it.
+func (p *pieces) next() (piece, error) {
+	u := p.unit
 	var body []byte
-	flag := u.Flag
-	if u.Body != nil && !p.all && p.more == nil {
-		if p.more, p.all = u.Body.Whole(); p.all {
-			flag = u.Flag // known now
+	out := piece{id: newTransactionID(), last: true}
+	if u.Body != nil {
+		var err error
+		if body, out.last, err = u.Body.Take(p.limit); err != nil {
+			return piece{}, err
 		}
 	}
-	switch {
-	case u.Body == nil:
-	case p.all:
-		n := min(p.limit, len(p.more))
-		body, p.more = p.more[:n:n], p.more[n:]
-		if body == nil {
-			body = []byte{}
-		}
-		if flag = u.Flag; len(p.more) > 0 {
-			flag = msrp.FlagInterrupted
-		}
-	default:
-		body = make([]byte, 0, min(p.limit, 4096))
-		flag = msrp.FlagInterrupted
-		for len(body) <= p.limit {
-			if len(p.more) == 0 {
-				var err error
-				if p.more, err = u.Body.Next(); err == io.EOF {
-					flag = u.Flag
-					break
-				} else if err != nil {
-					return piece{}, err
-				}
-			}
-			n := min(p.limit-len(body), len(p.more))
-			if n == 0 {
-				break // full, and there is more
-			}
-			body = append(body, p.more[:n]...)
-			p.more = p.more[n:]
-		}
-	}
-	out := piece{last: len(p.more) == 0}
 	end := p.start + int64(len(body)) - 1
 	if p.total >= 0 && end > p.total {
 		p.total = -1 // the sender was wrong about it
 	}
 	out.octets = msrp.ByteRange{Start: p.start, End: end, Total: p.total}
-	if p.whole = p.whole && out.last; !p.whole {
+	p.start += int64(len(body))
+	p.whole = p.whole && out.last
+	out.memory = takeFrame(len(body) + usualHead)
+	if p.whole && !p.fingerprint {
+		var ok bool
+		if out.memory.bytes, ok = u.AppendForwarded(out.memory.bytes[:0], view(out.id[:]), p.to, p.from, body); ok {
+			return out, nil
+		}
+	}
+	head := p.head(string(out.id[:]))
+	if !p.whole {
 		// What is really sent, now that it is more than one (RFC 4976, section
 		// 6.4.1).
 		field := msrp.Field{Name: "Byte-Range", Value: out.octets.String()}
 		if p.at < 0 {
-			p.at = len(p.head.Header)
-			p.head.Header = append(p.head.Header, field)
+			p.at = len(p.fields)
+			p.fields = append(p.fields, field)
 		}
-		p.head.Header[p.at] = field
+		p.fields[p.at] = field
+		head.Header = p.fields
 	}
-	p.head.Flag = flag
-	for {
-		if msrp.AppendTransactionID(out.id[:0]); !msrp.BodyHolds(body, view(out.id[:])) {
-			break
-		}
+	if head.Flag = u.Flag; !out.last {
+		head.Flag = msrp.FlagInterrupted
 	}
-	out.memory = takeFrame(len(body) + usualHead)
-	wire := p.head.Append(out.memory.bytes[:0], body)
-	copy(wire[len("MSRP "):], out.id[:])
-	copy(wire[len(wire)-len(noID)-len("$\r\n"):], out.id[:])
-	out.memory.bytes = wire
-	p.start += int64(len(body))
+	out.memory.bytes = head.Append(out.memory.bytes[:0], body)
 	return out, nil
+}
+
+// head returns what a SEND has beside its body.
+func (p *pieces) head(id string) msrp.Unit {
+	if p.fields == nil {
+		p.at = -1
+		p.fields = make(msrp.Header, 0, len(p.unit.Header)+1)
+		for _, f := range p.unit.Header {
+			if f.Name == "Byte-Range" {
+				p.at = len(p.fields)
+			}
+			if !p.fingerprint || !strings.EqualFold(f.Name, peerFingerprint) {
+				p.fields = append(p.fields, f)
+			}
+		}
+	}
+	return msrp.Unit{Method: p.unit.Method, TransactionID: id, To: p.to, From: p.from, Header: p.fields}
 }
 
 // abort makes the frame that ends the message here, with nobody to tell of its
 // response.
 func (p *pieces) abort() frame {
-	head := p.head
+	id := newTransactionID()
+	head := p.head(string(id[:]))
 	head.Flag = msrp.FlagAborted
-	head.TransactionID = msrp.NewTransactionID()
-	head.Header = slices.DeleteFunc(slices.Clone(p.head.Header), func(f msrp.Field) bool {
+	head.Header = slices.DeleteFunc(slices.Clone(head.Header), func(f msrp.Field) bool {
 		return f.Name == "Byte-Range" || f.Name == "Failure-Report" || strings.HasPrefix(f.Name, "Content-")
 	})
 	octets := msrp.ByteRange{Start: p.start, End: p.start - 1, Total: p.total}
 	head.Header = append(head.Header, msrp.Field{Name: "Byte-Range", Value: octets.String()}, msrp.Field{Name: "Failure-Report", Value: "no"})
-	return frame{octets: head.Append(nil, nil), id: head.TransactionID}
+	return frame{octets: head.Append(nil, nil), id: id}
 }
 
 // forwardOther passes on a request that is not a SEND (RFC 4976, section
 // 6.4.2). REPORTs have no response, all others do.
-func (l *Link) forwardOther(u *msrp.Unit, rt route) error {
+func (l *Link) forwardOther(u *msrp.Unit, rt *route) error {
 	var body []byte
 	if u.Body != nil {
 		var err error
@@ -418,7 +385,7 @@ func (l *Link) forwardOther(u *msrp.Unit, rt route) error {
 			guess: u.Method == msrp.MethodAuth && u.Header.Get("Authorization") != "",
 		}
 	}
-	if !next.sendRequest(&out, body, tx) {
+	if !next.sendRequest(&out, body, tx, l) {
 		code, _ := next.whyLost()
 		l.respond(u, code)
 	}
@@ -433,7 +400,7 @@ const peerFingerprint = "Peer-Fingerprint"
 
 // linkFor returns the connection for the route of u, opening one if there is
 // none, or the code that says why not.
-func (l *Link) linkFor(u *msrp.Unit, rt route) (*Link, int) {
+func (l *Link) linkFor(u *msrp.Unit, rt *route) (*Link, int) {
 	if rt.link != nil {
 		return rt.link, 0
 	}
@@ -493,9 +460,9 @@ func (l *Link) dial(to Hop) {
 		return
 	}
 	l.t = t
-	l.reuse()
-	l.accepted = true // its requests have no deadline: the relay wanted it
-	l.startWriting()
+	l.attach()
+	l.accepted.Store(true) // its requests have no deadline: the relay wanted it
+	l.startWriting(nil)
 	l.mu.Unlock()
 	l.read()
 }

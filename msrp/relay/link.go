@@ -70,24 +70,30 @@ type Link struct {
 	mu       sync.Mutex
 	changed  *sync.Cond // a queue got shorter, or the end; nil before somebody waits for it
 	closed   bool
-	refuses  bool   // it was never connected: the policy does not allow it
-	closing  bool   // closes once control is sent
-	writing  bool   // a goroutine is in write
-	accepted bool   // a request made sense
-	control  *units // nil where nothing waits
+	over     atomic.Bool // what closed says, without the mutex
+	refuses  bool        // it was never connected: the policy does not allow it
+	closing  bool        // closes once control is sent
+	writing  bool        // a goroutine is in write
+	control  *units      // nil where there are none
 	flows    flows
 	turns    fair.Queue[*flow]
+	queued   int      // octets of flows
 	tokens   []*token // that the neighbour owns; most clients have one
-	inFlight inflight.Table[string, *transaction]
+	inFlight inflight.Table[transactionID, *transaction]
 	timer    *time.Timer
-	refused  *refusals   // nil where there were none
-	first    *time.Timer // ends the link before that, nil where nothing does
-	guesses  int         // AUTHs that failed
-	loose    []string    // of inFlight, what no window bounds, oldest first
+	refused  *refusals       // nil where there were none
+	accepted atomic.Bool     // a request made sense
+	first    *time.Timer     // ends the link before that, nil where nothing does
+	guesses  int             // AUTHs that failed
+	loose    []transactionID // of inFlight, what no window bounds, oldest first
 
 	// Only the reader:
-	failures int   // requests that made none
-	hops     []hop // storage of the route at hand, and of its paths
+	now      time.Time // when the unit at hand came
+	defers   bool      // the transport calls catchUp
+	later    []*Link   // what this reader has queued for them, it writes in catchUp
+	deferred int       // units that were handled since
+	failures int       // requests that made none
+	hops     []hop     // storage of the route at hand, and of its paths
 	to, from msrp.Path
 	origin   msrp.Path // of the latest SEND, its From-Path
 	target   msrp.URI  // and the token it was sent to
@@ -137,7 +143,7 @@ func (r *refusals) remove(m refused) {
 
 func (r *Relay) newLink(t msrp.Transport, info LinkInfo, forToken *token) (*Link, error) {
 	l := &Link{relay: r, info: info, t: t, token: forToken}
-	l.reuse()
+	l.attach()
 	l.used.Store(time.Now().Unix())
 	if info.WebSocket {
 		l.chunk = r.config.ChunkSize
@@ -185,7 +191,7 @@ func (r *Relay) idleLink() *Link {
 			continue
 		}
 		l.mu.Lock()
-		accepted, patience := l.accepted, otherIdle
+		accepted, patience := l.isAccepted(), otherIdle
 		if len(l.tokens) > 0 {
 			patience = clientIdle
 		}
@@ -228,16 +234,24 @@ var errIdle = errors.New("relay: no request that succeeded within 30 seconds")
 
 // read handles one unit after the other until an error.
 func (l *Link) read() error {
+	defer l.handOver()
 	for {
 		l.mu.Lock()
-		for l.control.size() > maxControl && !l.closed {
+		for l.control.len() > maxControl && !l.closed {
+			l.mu.Unlock()
+			l.handOver()
+			l.mu.Lock()
 			l.wait()
 		}
 		l.mu.Unlock()
 		u, err := l.t.Receive()
 		if err == nil {
-			l.used.Store(time.Now().Unix())
+			l.now = time.Now()
+			l.used.Store(l.now.Unix())
 			err = l.handle(u)
+			if l.deferred++; l.deferred >= maxDeferred {
+				l.handOver()
+			}
 		}
 		if err != nil {
 			if err == io.ErrUnexpectedEOF {
@@ -258,6 +272,7 @@ func (l *Link) close(reason error) {
 		return
 	}
 	l.closed = true
+	l.over.Store(true)
 	l.refuses = errors.Is(reason, ErrRefused)
 	open := l.inFlight.All()
 	var lost []flow
@@ -319,11 +334,7 @@ func (l *Link) whyLost() (code int, comment string) {
 	return msrp.StatusTimeout, "Next hop unreachable"
 }
 
-func (l *Link) isClosed() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.closed
-}
+func (l *Link) isClosed() bool { return l.over.Load() }
 
 // finish closes the link once what is queued for it was sent, or a neighbour
 // that does not read had its time.
@@ -393,55 +404,155 @@ func (l *Link) forget(t *token) {
 // send queues a response or report ahead of all SENDs and reports whether
 // there was room.
 func (l *Link) send(u *msrp.Unit) bool {
-	return l.sendRequest(u, nil, nil)
+	return l.sendRequest(u, nil, nil, nil)
 }
 
 // sendRequest queues a unit ahead of all SENDs, with the transaction that takes
-// its response, if any.
-func (l *Link) sendRequest(u *msrp.Unit, body []byte, tx *transaction) bool {
+// its response, if any. by is the link whose reader calls, or nil.
+func (l *Link) sendRequest(u *msrp.Unit, body []byte, tx *transaction, by *Link) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || l.control.size() > maxControl {
+	if l.closed || l.control.len() > maxControl {
 		return false
 	}
 	if l.control == nil {
-		l.control = lists.Get().(*units)
+		l.control = smallUnits.Get().(*units)
 	}
 	l.control.octets = u.Append(l.control.octets, body)
 	l.control.ends = append(l.control.ends, len(l.control.octets))
 	if tx != nil {
-		l.expect(u.TransactionID, tx)
+		tx.sentAs = transactionID([]byte(u.TransactionID))
+		l.expect(tx, time.Now())
 	}
-	l.startWriting()
+	l.startWriting(by)
 	return true
 }
 
+// sendOK queues the 200 for a SEND. by is the link whose reader calls, or nil.
+func (l *Link) sendOK(id string, to, from msrp.Path, by *Link) {
+	l.sendRequest(&msrp.Unit{TransactionID: id, Code: msrp.StatusOK, To: to, From: from}, nil, nil, by)
+}
+
 // startWriting makes sure that someone writes; l.mu is held. No goroutine
-// waits where nothing is to be sent: most links are idle most of the time.
-func (l *Link) startWriting() {
-	if !l.writing && l.t != nil {
-		l.writing = true
-		go l.write()
+// waits where nothing is to be sent: most links are idle most of the time. by is
+// the link whose reader calls, or nil: where it can, it writes itself before it
+// waits for more.
+func (l *Link) startWriting(by *Link) {
+	if l.writing || l.t == nil {
+		return
 	}
+	l.writing = true
+	if by == nil || !by.defers {
+		go l.write(nil)
+		return
+	}
+	if len(by.later) == 0 {
+		by.deferred = 0
+	}
+	by.later = append(by.later, l)
+}
+
+// A prompt is a transport whose reader may write: messages that come one by one
+// then need no goroutine, and no turn of it, to go on.
+type prompt interface {
+	// OnWait makes Receive call f before it waits for the neighbour, and reports
+	// whether it can.
+	OnWait(f func()) bool
+	// Ready reports whether Send takes maxInline octets without waiting. It is
+	// followed by Flush or TryFlush.
+	Ready() bool
+	// TryFlush is Flush that does not wait; done is false where something is left.
+	TryFlush() (done bool, err error)
+}
+
+const (
+	// maxInline is how many octets a reader writes itself for a link.
+	maxInline = 16 << 10
+	// maxDeferred is how many units a reader handles before it leaves to others
+	// what it wanted to write: it may go on without waiting.
+	maxDeferred = 32
+)
+
+// catchUp writes what the reader has queued for others, or for its own
+// neighbour. It waits for nobody.
+func (l *Link) catchUp() {
+	for i := 0; i < len(l.later); i++ { // each may add to them
+		l.later[i].writeInline(l)
+	}
+	clear(l.later)
+	l.later = l.later[:0]
+}
+
+// handOver lets goroutines of their own write what catchUp would: before the
+// reader waits for anything but the transport.
+func (l *Link) handOver() {
+	for _, next := range l.later {
+		go next.write(nil)
+	}
+	clear(l.later)
+	l.later = l.later[:0]
+}
+
+// writeInline is write for the reader of by. What may have to wait it leaves to a
+// goroutine.
+func (l *Link) writeInline(by *Link) {
+	t, ok := l.t.(prompt)
+	if !ok || !t.Ready() {
+		go l.write(nil)
+		return
+	}
+	w := writings.Get().(*writing)
+	l.mu.Lock()
+	if l.closed || l.control.len()+l.queued > maxInline {
+		l.mu.Unlock()
+		go l.write(w)
+		return
+	}
+	control := l.control
+	l.control = nil
+	l.wake()
+	l.nextFrames(w)
+	l.mu.Unlock()
+	err := l.sendAll(control, w)
+	done := false
+	if err == nil {
+		done, err = t.TryFlush()
+	}
+	l.mu.Lock()
+	l.sent(w)
+	more := !done || err != nil || l.closed || l.closing || l.control != nil || !l.turns.Empty()
+	l.writing = more
+	l.mu.Unlock()
+	w.pay(by)
+	switch {
+	case err != nil:
+		go l.close(err) // it may be the one that reads
+	case more:
+		go l.write(w)
+		return
+	}
+	writings.Put(w)
 }
 
 // maxBatch is how many octets of SENDs are taken at once: what is taken does
 // not let others go ahead any more.
 const maxBatch = 64 << 10
 
-// write sends what is queued and returns when nothing is left.
-func (l *Link) write() {
-	var batch []turn
+// write sends what is queued and returns when nothing is left. w is what is at
+// hand, or nil.
+func (l *Link) write(w *writing) {
+	if w == nil {
+		w = writings.Get().(*writing)
+	}
+	defer writings.Put(w)
 	var err error
 	flushed := false
 	for {
 		l.mu.Lock()
-		held := l.sent(batch)
-		clear(batch)
-		batch = batch[:0]
+		l.sent(w)
 		if l.closed || err != nil {
 			l.mu.Unlock()
-			pay(held)
+			w.pay(nil)
 			if err != nil {
 				l.close(err)
 			}
@@ -450,16 +561,9 @@ func (l *Link) write() {
 		control := l.control
 		l.control = nil
 		l.wake()
-		for octets := 0; octets < maxBatch; {
-			t, ok := l.nextFrame()
-			if !ok {
-				break
-			}
-			batch = append(batch, t)
-			octets += len(t.octets)
-		}
-		nothing := control == nil && len(batch) == 0
-		if nothing && flushed && len(held) == 0 {
+		l.nextFrames(w)
+		nothing := control == nil && len(w.batch) == 0
+		if nothing && flushed && len(w.held) == 0 {
 			l.writing = false
 			closing := l.closing
 			l.mu.Unlock()
@@ -469,19 +573,27 @@ func (l *Link) write() {
 			return
 		}
 		l.mu.Unlock()
-		pay(held)
-
-		if control != nil {
-			err = control.send(l.t)
-			control.free()
-		}
-		for i := 0; i < len(batch) && err == nil; i++ {
-			err = l.t.Send(batch[i].octets)
-		}
+		w.pay(nil)
+		err = l.sendAll(control, w)
 		if flushed = nothing; flushed && err == nil {
 			err = l.t.Flush()
 		}
 	}
+}
+
+// sendAll sends small units, nil for none, and a batch of SENDs.
+func (l *Link) sendAll(control *units, w *writing) error {
+	if control != nil {
+		if err := control.send(l.t); err != nil {
+			return err
+		}
+	}
+	for i := range w.batch {
+		if err := l.t.Send(w.batch[i].octets); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // units are responses and other small units in wire form.
@@ -490,42 +602,39 @@ type units struct {
 	ends   []int // of each
 }
 
-// lists are of units. A link has one only as long as there is something in it:
-// nothing is kept for what may not come.
-var lists = sync.Pool{New: func() any { return new(units) }}
+var smallUnits = sync.Pool{New: func() any { return new(units) }}
 
-// size returns how many octets there are in a list, which may be nil.
-func (us *units) size() int {
-	if us == nil {
+func (s *units) len() int {
+	if s == nil {
 		return 0
 	}
-	return len(us.octets)
+	return len(s.octets)
 }
 
-func (us *units) send(t msrp.Transport) error {
+// send sends them all, and gives their memory to others.
+func (s *units) send(t msrp.Transport) error {
 	from := 0
-	for _, to := range us.ends {
-		if err := t.Send(us.octets[from:to]); err != nil {
+	for _, to := range s.ends {
+		if err := t.Send(s.octets[from:to]); err != nil {
 			return err
 		}
 		from = to
 	}
+	if cap(s.octets) <= maxBatch {
+		s.octets, s.ends = s.octets[:0], s.ends[:0]
+		smallUnits.Put(s)
+	}
 	return nil
 }
 
-// free gives the memory to the next list, unless it is large.
-func (us *units) free() {
-	if cap(us.octets) <= maxBatch {
-		us.octets, us.ends = us.octets[:0], us.ends[:0]
-		lists.Put(us)
-	}
-}
-
-// reuse tells the transport that the link is done with a unit when it takes the
-// next: what it keeps, it clones.
-func (l *Link) reuse() {
+// attach tells the transport that the link is done with a unit when it takes the
+// next, so what it keeps, it clones; and to call catchUp.
+func (l *Link) attach() {
 	if t, ok := l.t.(interface{ Reuse() }); ok {
 		t.Reuse()
+	}
+	if t, ok := l.t.(prompt); ok {
+		l.defers = t.OnWait(l.catchUp)
 	}
 }
 
@@ -554,15 +663,14 @@ func (l *Link) refusal(m refused, start int64) int {
 }
 
 // expect starts a transaction; l.mu is held.
-func (l *Link) expect(id string, tx *transaction) {
-	tx.sentAs = id
-	l.inFlight.Add(id, tx, time.Now().Add(msrp.TransactionTimeout))
+func (l *Link) expect(tx *transaction, now time.Time) {
+	l.inFlight.Add(tx.sentAs, tx, now.Add(msrp.TransactionTimeout))
 	if tx.flow == nil {
 		if len(l.loose) == maxLoose {
 			l.inFlight.Take(l.loose[0])
 			l.loose = l.loose[1:]
 		}
-		l.loose = append(l.loose, id)
+		l.loose = append(l.loose, tx.sentAs)
 	}
 	if l.timer == nil {
 		l.timer = time.AfterFunc(msrp.TransactionTimeout, l.expire)

@@ -31,7 +31,7 @@ func (a *account) charge(octets, rate int) time.Duration {
 // charge counts octets for the user whose token they came to first, and does
 // not return before its rate allows more. Where others would wait as well, they
 // are counted only.
-func (l *Link) charge(rt route, octets int) {
+func (l *Link) charge(rt *route, octets int) {
 	rate := l.relay.config.MaxBytesPerSecond
 	if rate <= 0 {
 		return
@@ -40,6 +40,7 @@ func (l *Link) charge(rt route, octets int) {
 	if wait <= 0 || !l.info.WebSocket && l.token == nil && l.carriesOthers() {
 		return
 	}
+	l.handOver()
 	over := false
 	timer := time.AfterFunc(wait, func() {
 		l.mu.Lock()

@@ -217,7 +217,7 @@ type token struct {
 	// connection to it is as good as owner.
 	ofRelay bool
 
-	over  bool // mu guards it and what follows
+	over  atomic.Bool // set with mu, which guards what follows
 	mu    sync.Mutex
 	peers []peer           // that opened connections; most tokens have one
 	hops  map[string]*Link // connections opened for the owner, by host and port
@@ -328,7 +328,7 @@ func (r *Relay) revoke(t *token) {
 	t.expire.Stop()
 	t.owner.disown(t)
 	t.mu.Lock()
-	t.over = true
+	t.over.Store(true)
 	hops, peers := t.hops, t.peers
 	t.hops, t.peers, t.last = nil, nil, nil
 	t.mu.Unlock()
@@ -346,7 +346,7 @@ func (r *Relay) revoke(t *token) {
 func (t *token) bind(uri msrp.URI, l *Link) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.over {
+	if t.isOver() {
 		return
 	}
 	key := uri.String()
@@ -437,11 +437,7 @@ func (r *Relay) toOwner(t *token) *Link {
 	return nil
 }
 
-func (t *token) isOver() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.over
-}
+func (t *token) isOver() bool { return t.over.Load() }
 
 // mayDial reports whether one more connection may be opened for the owner.
 func (t *token) mayDial() bool {
@@ -456,7 +452,7 @@ func (t *token) mayDial() bool {
 func (t *token) keep(next msrp.URI, l *Link) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.over {
+	if t.isOver() {
 		return false
 	}
 	if t.hops == nil {

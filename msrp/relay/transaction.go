@@ -2,7 +2,7 @@ package relay
 
 import (
 	"slices"
-	"time"
+	"sync"
 
 	"github.com/webmsrp/webmsrp/msrp"
 	"github.com/webmsrp/webmsrp/msrp/digest"
@@ -18,16 +18,39 @@ type transaction struct {
 	failure   msrp.FailureReport // yes or partial; with no there is no transaction
 	to        msrp.Path          // From-Path as received
 	from      msrp.URI           // the token it was sent to
-	messageID string
+	messageID []byte
 	octets    msrp.ByteRange
-	flow      *flow  // whose window it takes from, nil for none
-	size      int    // octets of window
-	sentAs    string // the transaction ID of the next hop
+	flow      *flow         // whose window it takes from, nil for none
+	size      int           // octets of window
+	sentAs    transactionID // towards the next hop
 
 	// For other requests: the way back of the response.
 	id    string // transaction ID as received
 	hops  []hop
 	guess bool // an AUTH with credentials
+}
+
+// transactions are those of SENDs, for further ones: only what a response ended
+// comes back.
+var transactions = sync.Pool{New: func() any { return new(transaction) }}
+
+// newSending returns the transaction of a SEND that came on origin, from its
+// present path.
+func newSending(origin *Link, failure msrp.FailureReport, messageID string, octets msrp.ByteRange) *transaction {
+	tx := transactions.Get().(*transaction)
+	*tx = transaction{
+		origin: origin, send: true, failure: failure, to: origin.origin, from: origin.target,
+		messageID: append(tx.messageID[:0], messageID...), octets: octets,
+	}
+	return tx
+}
+
+// free gives tx, which nobody else knows any more, to a further SEND.
+func (tx *transaction) free() {
+	if tx.send {
+		*tx = transaction{messageID: tx.messageID}
+		transactions.Put(tx)
+	}
 }
 
 // fail tells the sender of a request that it did not arrive: of a SEND by a
@@ -40,7 +63,7 @@ func (tx *transaction) fail(code int, comment string) {
 	tx.origin.relay.reports.Add(1)
 	tx.origin.relay.outcomes.add(code)
 	if code == msrp.StatusStopSending {
-		tx.origin.refuse(refused{tx.from.SessionID(), tx.messageID}, code)
+		tx.origin.refuse(refused{tx.from.SessionID(), string(tx.messageID)}, code)
 	}
 	tx.origin.send(&msrp.Unit{
 		TransactionID: msrp.NewTransactionID(),
@@ -48,7 +71,7 @@ func (tx *transaction) fail(code int, comment string) {
 		To:            tx.to,
 		From:          msrp.Path{tx.from},
 		Header: msrp.Header{
-			{Name: "Message-ID", Value: tx.messageID},
+			{Name: "Message-ID", Value: string(tx.messageID)},
 			{Name: "Byte-Range", Value: tx.octets.String()},
 			{Name: "Status", Value: msrp.Status{Code: code, Comment: comment}.String()},
 		},
@@ -71,17 +94,25 @@ func (l *Link) handleResponse(u *msrp.Unit) {
 	if !l.relay.isSelf(u.To[0]) {
 		return
 	}
+	var id transactionID
+	if len(u.TransactionID) != len(id) {
+		return
+	}
+	copy(id[:], u.TransactionID)
 	l.mu.Lock()
-	tx, ok := l.inFlight.Take(u.TransactionID)
+	tx, ok := l.inFlight.Take(id)
 	if ok {
 		if tx.flow != nil {
-			tx.flow.progress = time.Now()
+			tx.flow.progress = l.now
 		}
 		l.release(tx)
 	}
 	l.mu.Unlock()
+	if !ok {
+		return // too late, or nobody asked
+	}
+	defer tx.free()
 	switch {
-	case !ok: // too late, or nobody asked
 	case tx.send:
 		if u.Code/100 != 2 {
 			comment := u.Comment

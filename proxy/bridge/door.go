@@ -108,7 +108,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // as it can while it waits.
 func (d *Door) relay(ws *webSocket, info relay.LinkInfo, leave func()) {
 	remote := info.Remote
-	err := d.Relay.Serve(msrp.NewMessages(ws), info)
+	err := d.Relay.Serve(newClient(ws), info)
 	d.Log.Debug("WebSocket closed", "remote", remote, "error", discreet(err))
 	<-ws.end()
 	d.keeper.leave(ws)

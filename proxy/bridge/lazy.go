@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -36,10 +37,11 @@ type lazy struct {
 	waits    func() // is called when Read may have to wait, nil for nobody
 	err      error  // of tryRead
 
-	mu   sync.Mutex
-	out  *[bufferSize]byte // holds the first n octets, or nil
-	n    int
-	held bool // until flush
+	held atomic.Bool // what is written, until flush
+
+	mu  sync.Mutex
+	out *[bufferSize]byte // holds the first n octets, or nil
+	n   int
 }
 
 func newLazy(c net.Conn) *lazy {
@@ -113,23 +115,15 @@ func (c *lazy) wait() {
 }
 
 // hold makes Write keep octets back until flush.
-func (c *lazy) hold() {
-	c.mu.Lock()
-	c.held = true
-	c.mu.Unlock()
-}
+func (c *lazy) hold() { c.held.Store(true) }
 
 // release ends hold without flush: the next Write takes all with it.
-func (c *lazy) release() {
-	c.mu.Lock()
-	c.held = false
-	c.mu.Unlock()
-}
+func (c *lazy) release() { c.held.Store(false) }
 
 func (c *lazy) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.out == nil && (!c.held || len(p) >= 2*direct) {
+	if c.out == nil && (!c.held.Load() || len(p) >= 2*direct) {
 		return c.write(p)
 	}
 	written := 0
@@ -147,7 +141,7 @@ func (c *lazy) Write(p []byte) (int, error) {
 			return written, err
 		}
 	}
-	if !c.held {
+	if !c.held.Load() {
 		return written, c.empty()
 	}
 	return written, nil
@@ -171,9 +165,14 @@ func (c *lazy) write(p []byte) (int, error) {
 	if c.raw == nil || len(p) >= direct {
 		return c.Conn.Write(p)
 	}
+	return c.writeRaw(p, false)
+}
+
+// writeRaw writes past the scheduler, with once only what goes at once.
+func (c *lazy) writeRaw(p []byte, once bool) (int, error) {
 	w := writes.Get().(*rawWrite)
 	defer writes.Put(w)
-	w.rest, w.err = p, nil
+	w.rest, w.err, w.once = p, nil, once
 	err := c.raw.Write(w.try)
 	if err == nil {
 		err = w.err
@@ -188,6 +187,7 @@ func (c *lazy) write(p []byte) (int, error) {
 type rawWrite struct {
 	rest []byte
 	err  error
+	once bool // what does not go at once is left
 	try  func(fd uintptr) bool
 }
 
@@ -197,7 +197,7 @@ var writes = sync.Pool{New: func() any {
 		for len(w.rest) > 0 {
 			n, again, err := writeRaw(fd, w.rest)
 			if again {
-				return false
+				return w.once
 			}
 			if w.err = err; err != nil {
 				return true
@@ -213,8 +213,39 @@ var writes = sync.Pool{New: func() any {
 func (c *lazy) flush() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.held = false
+	c.held.Store(false)
 	return c.empty()
+}
+
+// ready reports whether 16 KiB can be written without waiting, which are held then
+// until flush or tryFlush.
+func (c *lazy) ready() bool {
+	if c.raw == nil || !c.mu.TryLock() {
+		return false // somebody writes, and may wait
+	}
+	defer c.mu.Unlock()
+	c.held.Store(true)
+	return c.n <= bufferSize/2
+}
+
+// tryFlush is flush that does not wait; done is false where something is left.
+func (c *lazy) tryFlush() (done bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.out != nil {
+		n, err := c.writeRaw(c.out[:c.n], true)
+		if err == nil && n < c.n {
+			c.n = copy(c.out[:], c.out[n:c.n])
+			return false, nil
+		}
+		buffers.Put(c.out)
+		c.out, c.n = nil, 0
+		if err != nil {
+			return false, err
+		}
+	}
+	c.held.Store(false)
+	return true, nil
 }
 
 // A hijacker gives a WebSocket a lazy connection in place of the buffers of

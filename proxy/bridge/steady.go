@@ -33,6 +33,19 @@ func newStream(c net.Conn) *stream {
 	return &stream{msrp.NewStream(s), s}
 }
 
+// OnWait makes Receive call f before it waits for octets, and reports whether it
+// can. The relay writes then.
+func (s *stream) OnWait(f func()) bool {
+	s.c.onWait = f
+	return s.c.out.raw != nil
+}
+
+// Ready reports whether 16 KiB can be sent without waiting.
+func (s *stream) Ready() bool { return s.c.out.ready() }
+
+// TryFlush is Flush that does not wait.
+func (s *stream) TryFlush() (done bool, err error) { return s.c.out.tryFlush() }
+
 // Receive implements [msrp.Transport].
 func (s *stream) Receive() (*msrp.Unit, error) {
 	s.c.within = false
@@ -54,6 +67,7 @@ type steady struct {
 	n       int
 	err     error
 	tryRead func(fd uintptr) bool
+	onWait  func() // is called before there is nothing to read, nil for nobody
 }
 
 func (c *steady) Read(p []byte) (int, error) {
@@ -100,6 +114,9 @@ func (c *steady) read(p []byte) (int, error) {
 func (c *steady) readIfReady(fd uintptr) bool {
 	var again bool
 	c.n, again, c.err = readRaw(fd, c.p)
+	if again && c.onWait != nil {
+		c.onWait()
+	}
 	if c.n <= 0 {
 		c.n = 0
 		if !again && c.err == nil {

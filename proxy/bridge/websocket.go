@@ -64,8 +64,9 @@ type webSocket struct {
 	// slow ends the connection where a message takes longer than messageTime.
 	slow        *time.Timer // nil before the first that has to be waited for
 	messageTime time.Duration
-	within      bool // a message; only the reader
-	armed       bool // slow runs
+	within      bool   // a message; only the reader
+	onWait      func() // is called before there is nothing to read, nil for nobody
+	armed       bool   // slow runs
 
 	turn int // of the keeper; its mutex guards it
 
@@ -90,6 +91,12 @@ func newWebSocket(c *websocket.Conn, conn *lazy, chunk int) *webSocket {
 // wait bounds how long the rest of a message may take, once for each that is
 // not there at once.
 func (w *webSocket) wait() {
+	if w.closing.Load() {
+		return // it may be Close that reads, which has a bound of its own
+	}
+	if w.onWait != nil {
+		w.onWait()
+	}
 	if !w.within || w.armed {
 		return
 	}
@@ -180,6 +187,27 @@ func (w *webSocket) Flush() error {
 	}
 	return w.conn.flush()
 }
+
+// A client is the transport of one that the relay serves.
+type client struct {
+	*msrp.Messages
+	ws *webSocket
+}
+
+func newClient(w *webSocket) client { return client{msrp.NewMessages(w), w} }
+
+// OnWait makes Receive call f before it waits for octets, and reports whether it
+// can. The relay writes then.
+func (c client) OnWait(f func()) bool {
+	c.ws.onWait = f
+	return c.ws.conn != nil && c.ws.conn.raw != nil
+}
+
+// Ready reports whether 16 KiB can be sent without waiting.
+func (c client) Ready() bool { return c.ws.conn != nil && c.ws.conn.ready() }
+
+// TryFlush is Flush that does not wait.
+func (c client) TryFlush() (done bool, err error) { return c.ws.conn.tryFlush() }
 
 // Close implements [msrp.MessageConn]. The closing handshake (RFC 6455, section
 // 7.1.2) goes on behind it, for ten seconds at most: whoever closes many must
