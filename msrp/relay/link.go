@@ -208,12 +208,23 @@ func (r *Relay) idleLink() *Link {
 // Serve relays for the neighbour at the other end of t until the connection
 // ends, and closes it. The error is io.EOF where the neighbour closed it.
 func (r *Relay) Serve(t msrp.Transport, info LinkInfo) error {
+	l, err := r.Open(t, info)
+	if err != nil {
+		return err
+	}
+	return l.Serve()
+}
+
+// Open is the first half of [Relay.Serve], for those who serve in a goroutine
+// that has little on its stack. After an error t is closed.
+func (r *Relay) Open(t msrp.Transport, info LinkInfo) (*Link, error) {
 	l, err := r.newLink(t, info, nil)
 	if err != nil {
 		t.Close(err)
-		return err
+		return nil, err
 	}
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if !l.closed {
 		l.first = time.AfterFunc(firstRequest, func() {
 			if !l.isAccepted() {
@@ -221,9 +232,11 @@ func (r *Relay) Serve(t msrp.Transport, info LinkInfo) error {
 			}
 		})
 	}
-	l.mu.Unlock()
-	return l.read()
+	return l, nil
 }
+
+// Serve is the other half of [Relay.Serve].
+func (l *Link) Serve() error { return l.read() }
 
 var (
 	errFull      = errors.New("relay: too many connections")

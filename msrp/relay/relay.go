@@ -159,11 +159,12 @@ type Relay struct {
 	nonces *nonces
 	counters
 
-	mu     sync.RWMutex
-	tokens map[string]*token // by the session ID of their URI
-	byUser map[string]*account
-	links  map[*Link]struct{}
-	closed bool
+	mu       sync.RWMutex
+	tokens   map[string]*token // by the session ID of their URI
+	byUser   map[string]*account
+	links    map[*Link]struct{}
+	closed   bool
+	expiries expiries
 
 	accepted int // of links, those that were not dialled
 
@@ -206,13 +207,14 @@ func (r *Relay) Close() error {
 // A token is a URI of the relay that stands for one session of one client (RFC
 // 4976, section 6.3).
 type token struct {
-	uri    msrp.URI
-	owner  *Link    // the connection whose AUTH it answered
-	client msrp.URI // the first URI of that AUTH's From-Path
-	user   string
-	of     *account // the user's
-	expire *time.Timer
-	direct bool
+	uri     msrp.URI
+	owner   *Link    // the connection whose AUTH it answered
+	client  msrp.URI // the first URI of that AUTH's From-Path
+	user    string
+	of      *account      // the user's
+	expires time.Duration // since epoch
+	place   int32         // in expiries, -1 outside
+	direct  bool
 	// ofRelay is set where client is a relay that has proved its name: any
 	// connection to it is as good as owner.
 	ofRelay bool
@@ -310,8 +312,18 @@ func (r *Relay) grant(t *token, secure bool, expires time.Duration) error {
 	t.of.tokens++
 	r.byUser[strings.Clone(t.user)] = t.of
 	r.tokens[uri.SessionID()] = t
-	t.expire = time.AfterFunc(expires, func() { r.revoke(t) })
+	r.expiries.add(t, expires, r.expire)
 	return nil
+}
+
+// expire ends the tokens whose time is over.
+func (r *Relay) expire() {
+	r.mu.Lock()
+	late := r.expiries.take()
+	r.mu.Unlock()
+	for _, t := range late {
+		r.revoke(t)
+	}
 }
 
 // revoke ends a token: at its expiry, or with its owner's connection if that is
@@ -323,9 +335,9 @@ func (r *Relay) revoke(t *token) {
 		if t.of.tokens--; t.of.tokens == 0 {
 			delete(r.byUser, t.user)
 		}
+		r.expiries.remove(t)
 	}
 	r.mu.Unlock()
-	t.expire.Stop()
 	t.owner.disown(t)
 	t.mu.Lock()
 	t.over.Store(true)

@@ -100,15 +100,19 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ws := newWebSocket(c, h.conn, d.ChunkSize)
 	d.keeper.enter(ws)
-	// Returning from here frees what net/http holds for the request.
-	go d.relay(ws, info, leave)
+	link, err := d.Relay.Open(newClient(ws), info)
+	remote := info.Remote
+	if err != nil {
+		go d.ended(ws, remote, err, leave)
+		return
+	}
+	// Returning from here frees what net/http holds for the request, and what it
+	// took of the stack.
+	go func() { d.ended(ws, remote, link.Serve(), leave) }()
 }
 
-// relay serves a client until its WebSocket ends. It has as little on its stack
-// as it can while it waits.
-func (d *Door) relay(ws *webSocket, info relay.LinkInfo, leave func()) {
-	remote := info.Remote
-	err := d.Relay.Serve(newClient(ws), info)
+// ended takes leave of a client that the relay has closed.
+func (d *Door) ended(ws *webSocket, remote string, err error, leave func()) {
 	d.Log.Debug("WebSocket closed", "remote", remote, "error", discreet(err))
 	<-ws.end()
 	d.keeper.leave(ws)

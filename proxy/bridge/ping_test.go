@@ -27,21 +27,26 @@ func (h hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return h.Conn, bufio.NewReadWriter(bufio.NewReader(h.Conn), bufio.NewWriter(h.Conn)), nil
 }
 
+// openPipe opens a WebSocket; client is the other side's connection.
+func openPipe(t *testing.T) (ws *webSocket, client net.Conn) {
+	ours, client := net.Pipe()
+	c, err := websocket.Accept(hijacked{ours, http.Header{}}, &http.Request{
+		Method: "GET", ProtoMajor: 1, ProtoMinor: 1, Host: "localhost",
+		Header: http.Header{
+			"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"},
+			"Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}, "Sec-Websocket-Protocol": {Subprotocol},
+		},
+	}, &websocket.AcceptOptions{Subprotocols: []string{Subprotocol}})
+	require.NoError(t, err)
+	return newWebSocket(c, nil, 1000), client
+}
+
 // RFC 7977, section 6: a WebSocket on which nothing is said is pinged, and ends
 // where no pong comes.
 func TestPing(t *testing.T) {
 	t.Attr("requirement", "B-11")
 	synctest.Test(t, func(t *testing.T) {
-		ours, client := net.Pipe()
-		c, err := websocket.Accept(hijacked{ours, http.Header{}}, &http.Request{
-			Method: "GET", ProtoMajor: 1, ProtoMinor: 1, Host: "localhost",
-			Header: http.Header{
-				"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"},
-				"Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}, "Sec-Websocket-Protocol": {Subprotocol},
-			},
-		}, &websocket.AcceptOptions{Subprotocols: []string{Subprotocol}})
-		require.NoError(t, err)
-		ws := newWebSocket(c, nil, 1000)
+		ws, client := openPipe(t)
 		var k keeper
 		k.enter(ws)
 		defer k.leave(ws)
@@ -67,5 +72,61 @@ func TestPing(t *testing.T) {
 		assert.Equal(t, 3*pingEvery+pingTimeout, time.Since(start))
 		client.Close()
 		<-ws.end()
+	})
+}
+
+// One timer pings all, each at its own time.
+func TestPingTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var k keeper
+		start := time.Now()
+		pinged := make(chan string)
+		open := func(name string) (*webSocket, net.Conn) {
+			ws, client := openPipe(t)
+			k.enter(ws)
+			go func() {
+				defer ws.Close(nil)
+				ws.ReadMessage()
+			}()
+			go func() {
+				ping := make([]byte, 3)
+				for {
+					if _, err := io.ReadFull(client, ping); err != nil || ping[0] != 0x89 {
+						client.Close()
+						return
+					}
+					pinged <- name
+					client.Write([]byte{0x8a, 0x81, 0, 0, 0, 0, ping[2]})
+				}
+			}()
+			return ws, client
+		}
+		at := func(name string, seconds int) {
+			t.Helper()
+			assert.Equal(t, name, <-pinged)
+			assert.Equal(t, time.Duration(seconds)*time.Second, time.Since(start))
+		}
+		alice, aliceConn := open("alice")
+		time.Sleep(10*time.Second + time.Millisecond)
+		bob, bobConn := open("bob")
+		assert.ElementsMatch(t, []*webSocket{alice, bob}, k.all())
+		at("alice", 30)
+		at("bob", 40)
+		at("alice", 60)
+		k.leave(alice)
+		aliceConn.Close()
+		at("bob", 70)
+		at("bob", 100)
+		k.leave(bob)
+		assert.Empty(t, k.all())
+		carol, carolConn := open("carol") // the timer runs again
+		assert.Equal(t, "carol", <-pinged)
+		assert.Equal(t, 130*time.Second, time.Since(start))
+		k.leave(carol)
+		bobConn.Close()
+		carolConn.Close()
+		for _, ws := range []*webSocket{alice, bob, carol} {
+			<-ws.end()
+		}
 	})
 }
