@@ -16,7 +16,7 @@ type Body struct {
 	err  error
 	tap  func([]byte) // sees every piece once, or nil
 
-	declared int64 // octets that are left, as Byte-Range has it, or less than 1
+	declared int64 // octets that are left, as Byte-Range has it, or anything
 
 	begun bool // octets were passed on: the first CRLF counts from here
 	n     int

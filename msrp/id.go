@@ -2,6 +2,7 @@ package msrp
 
 import (
 	"bytes"
+	"math/bits"
 	mathrand "math/rand/v2"
 	"sync"
 )
@@ -29,8 +30,9 @@ func appendID(dst []byte, n int) []byte {
 		// Ten digits of base 62 use 59.5 of the 64 bits; what is lost in
 		// evenness is below 2^-4 of one character's.
 		for x, i := idSource.Uint64(), 0; i < 10 && n > 0; i++ {
-			dst = append(dst, idAlphabet[x%62])
-			x /= 62
+			var digit uint64
+			digit, x = bits.Mul64(x, uint64(len(idAlphabet)))
+			dst = append(dst, idAlphabet[digit])
 			n--
 		}
 	}

@@ -53,8 +53,8 @@ type Unit struct {
 	// is to be dropped (RFC 4975, section 10.2; RFC 4976, section 6.4.3).
 	Invalid *SyntaxError
 
-	declared int64  // octets of body, as Byte-Range has it, or less than 1
-	lines    string // the fields as they were read, where they can be written so
+	octets ByteRange // as it was read, or zero
+	lines  string    // the fields as they were read, where they can be written so
 
 	head   int      // octets from the start line to the last header line, where it was read
 	fields [8]Field // first storage of Header, To and From: saves allocations
@@ -74,6 +74,9 @@ func (u *Unit) ContentType() string { return u.Header.Get("Content-Type") }
 // ByteRange returns the value of Byte-Range; the zero value where it is absent
 // or unreadable.
 func (u *Unit) ByteRange() ByteRange {
+	if !u.octets.IsZero() {
+		return u.octets
+	}
 	r, _ := ParseByteRange(u.Header.Get("Byte-Range"))
 	return r
 }
@@ -206,10 +209,9 @@ func (h *headParser) line(offset int, line string) {
 			h.fail(offset, "a Message-ID", value)
 		}
 	case byteRangeBit:
-		if r, err := ParseByteRange(value); err != nil {
+		var err error
+		if u.octets, err = ParseByteRange(value); err != nil {
 			h.fail(offset, "a Byte-Range start-end/total", value)
-		} else {
-			u.declared = r.End - r.Start + 1
 		}
 	case successBit:
 		if _, ok := parseYesNo(value); !ok {

@@ -184,6 +184,7 @@ type queued int
 
 const (
 	unqueued queued = iota // the link or the session is over
+	crowded                // there is no room, see room
 	full                   // it waits, and its sender gets no more credit for now
 	credited               // it waits, and is answered at once
 )
@@ -199,6 +200,10 @@ func (l *Link) enqueue(t *token, fr frame, by *Link) queued {
 		return unqueued
 	}
 	f := l.flows.of(t)
+	if fr.memory != nil && !l.fits(f) { // the end of a message needs no room
+		l.mu.Unlock()
+		return crowded
+	}
 	began := f == nil
 	if began {
 		f = &flow{token: t}
@@ -399,22 +404,16 @@ func (l *Link) stalled(f *flow) {
 // may go on. Waiting means not reading from the sender any more; where its
 // connection carries others as well, the answer is no instead.
 func (l *Link) room(t *token, from *Link) bool {
+	if from.carriesOthers() {
+		return false
+	}
+	from.handOver()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f := l.flows.of(t)
-	if f == nil || f.queued == 0 || f.queued <= maxQueued+overrun && l.relay.queued.Load() <= l.relay.config.MaxBuffered {
+	if l.fits(f) {
 		return true
 	}
-	// from may be l, or wait for l.
-	l.mu.Unlock()
-	patient := !from.carriesOthers()
-	l.mu.Lock()
-	if !patient {
-		return false
-	}
-	l.mu.Unlock()
-	from.handOver()
-	l.mu.Lock()
 	late := false
 	timer := time.AfterFunc(stallTimeout, func() {
 		l.mu.Lock()
@@ -427,6 +426,11 @@ func (l *Link) room(t *token, from *Link) bool {
 		l.wait()
 	}
 	return !late || f.queued <= l.relay.bound()
+}
+
+// fits reports whether a flow, which may be nil, takes another piece; l.mu is held.
+func (l *Link) fits(f *flow) bool {
+	return f == nil || f.queued == 0 || f.queued <= maxQueued+overrun && l.relay.queued.Load() <= l.relay.config.MaxBuffered
 }
 
 // roomForEnd reports whether the session's queue on l takes the end of a message

@@ -49,6 +49,9 @@ func (l *Link) handle(u *msrp.Unit) error {
 		return <-done
 	}
 	r.requests.Add(1)
+	if l.reading == nil {
+		l.reading = new(reading)
+	}
 	rt, outcome := r.route(l, u)
 	switch outcome {
 	case forward:
@@ -173,21 +176,23 @@ func (l *Link) forwardSend(u *msrp.Unit, rt *route) error {
 		if err != nil {
 			return err // the rest never comes; what was whole is on its way
 		}
-		if !next.room(token, l) {
-			l.refuse(message, msrp.StatusStopSending)
-			if !first {
-				next.enqueue(token, p.abort(), l)
-			}
-			piece.memory.free()
-			l.respond(u, msrp.StatusStopSending)
-			return nil
-		}
 		fr := frame{octets: piece.memory.bytes, memory: piece.memory, id: piece.id}
 		if failure != msrp.FailureNo {
 			fr.tx = newSending(l, failure, message.message, piece.octets)
 		}
 		size := len(fr.octets) // the frame may be gone when it was queued
-		if queued = next.enqueue(token, fr, l); queued == unqueued {
+		for queued = next.enqueue(token, fr, l); queued == crowded; queued = next.enqueue(token, fr, l) {
+			if !next.room(token, l) {
+				l.refuse(message, msrp.StatusStopSending)
+				if !first {
+					next.enqueue(token, p.abort(), l)
+				}
+				piece.memory.free()
+				l.respond(u, msrp.StatusStopSending)
+				return nil
+			}
+		}
+		if queued == unqueued {
 			code, comment := next.whyLost()
 			if first {
 				l.respond(u, code)

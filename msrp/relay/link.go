@@ -71,6 +71,8 @@ type Link struct {
 	changed  *sync.Cond // a queue got shorter, or the end; nil before somebody waits for it
 	closed   bool
 	over     atomic.Bool // what closed says, without the mutex
+	crowded  atomic.Bool // control has more than maxControl
+	refusing atomic.Bool // there is refused
 	refuses  bool        // it was never connected: the policy does not allow it
 	closing  bool        // closes once control is sent
 	writing  bool        // a goroutine is in write
@@ -88,12 +90,17 @@ type Link struct {
 	loose    []transactionID // of inFlight, what no window bounds, oldest first
 
 	// Only the reader:
-	now      time.Time // when the unit at hand came
+	now      time.Time // when the batch at hand came
 	defers   bool      // the transport calls catchUp
 	later    []*Link   // what this reader has queued for them, it writes in catchUp
-	deferred int       // units that were handled since
+	batch    int       // units that were handled since catchUp or handOver
 	failures int       // requests that made none
-	hops     []hop     // storage of the route at hand, and of its paths
+	*reading           // nil before the first request that is no AUTH
+}
+
+// A reading is what the reader of a link keeps from one request to the next.
+type reading struct {
+	hops     []hop // storage of the route at hand, and of its paths
 	to, from msrp.Path
 	origin   msrp.Path // of the latest SEND, its From-Path
 	target   msrp.URI  // and the token it was sent to
@@ -249,20 +256,22 @@ var errIdle = errors.New("relay: no request that succeeded within 30 seconds")
 func (l *Link) read() error {
 	defer l.handOver()
 	for {
-		l.mu.Lock()
-		for l.control.len() > maxControl && !l.closed {
-			l.mu.Unlock()
+		if l.crowded.Load() {
 			l.handOver()
 			l.mu.Lock()
-			l.wait()
+			for l.control.len() > maxControl && !l.closed {
+				l.wait()
+			}
+			l.mu.Unlock()
 		}
-		l.mu.Unlock()
 		u, err := l.t.Receive()
 		if err == nil {
-			l.now = time.Now()
-			l.used.Store(l.now.Unix())
+			if l.batch == 0 {
+				l.now = time.Now()
+				l.used.Store(l.now.Unix())
+			}
 			err = l.handle(u)
-			if l.deferred++; l.deferred >= maxDeferred {
+			if l.batch++; l.batch >= maxDeferred || !l.defers {
 				l.handOver()
 			}
 		}
@@ -433,6 +442,9 @@ func (l *Link) sendRequest(u *msrp.Unit, body []byte, tx *transaction, by *Link)
 	}
 	l.control.octets = u.Append(l.control.octets, body)
 	l.control.ends = append(l.control.ends, len(l.control.octets))
+	if l.control.len() > maxControl {
+		l.crowded.Store(true)
+	}
 	if tx != nil {
 		tx.sentAs = transactionID([]byte(u.TransactionID))
 		l.expect(tx, time.Now())
@@ -458,9 +470,6 @@ func (l *Link) startWriting(by *Link) {
 	if by == nil || !by.defers {
 		go l.write(nil)
 		return
-	}
-	if len(by.later) == 0 {
-		by.deferred = 0
 	}
 	by.later = append(by.later, l)
 }
@@ -493,7 +502,7 @@ func (l *Link) catchUp() {
 		l.later[i].writeInline(l)
 	}
 	clear(l.later)
-	l.later = l.later[:0]
+	l.later, l.batch = l.later[:0], 0
 }
 
 // handOver lets goroutines of their own write what catchUp would: before the
@@ -503,7 +512,7 @@ func (l *Link) handOver() {
 		go next.write(nil)
 	}
 	clear(l.later)
-	l.later = l.later[:0]
+	l.later, l.batch = l.later[:0], 0
 }
 
 // writeInline is write for the reader of by. What may have to wait it leaves to a
@@ -521,9 +530,7 @@ func (l *Link) writeInline(by *Link) {
 		go l.write(w)
 		return
 	}
-	control := l.control
-	l.control = nil
-	l.wake()
+	control := l.takeControl()
 	l.nextFrames(w)
 	l.mu.Unlock()
 	err := l.sendAll(control, w)
@@ -571,9 +578,7 @@ func (l *Link) write(w *writing) {
 			}
 			return
 		}
-		control := l.control
-		l.control = nil
-		l.wake()
+		control := l.takeControl()
 		l.nextFrames(w)
 		nothing := control == nil && len(w.batch) == 0
 		if nothing && flushed && len(w.held) == 0 {
@@ -592,6 +597,15 @@ func (l *Link) write(w *writing) {
 			err = l.t.Flush()
 		}
 	}
+}
+
+// takeControl takes the small units that are queued, nil for none; l.mu is held.
+func (l *Link) takeControl() *units {
+	control := l.control
+	l.control = nil
+	l.crowded.Store(false)
+	l.wake()
+	return control
 }
 
 // sendAll sends small units, nil for none, and a batch of SENDs.
@@ -657,6 +671,7 @@ func (l *Link) refuse(m refused, code int) {
 	defer l.mu.Unlock()
 	if l.refused == nil {
 		l.refused = &refusals{codes: make(map[refused]int)}
+		l.refusing.Store(true)
 	}
 	l.refused.add(m, code)
 }
@@ -664,11 +679,11 @@ func (l *Link) refuse(m refused, code int) {
 // refusal returns the code for a further chunk of a message that was refused,
 // or 0. A chunk that starts with the first octet begins the message anew.
 func (l *Link) refusal(m refused, start int64) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.refused == nil {
+	if !l.refusing.Load() {
 		return 0
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if start <= 1 {
 		l.refused.remove(m)
 	}
