@@ -70,10 +70,13 @@ type Link struct {
 	mu       sync.Mutex
 	changed  *sync.Cond // a queue got shorter, or the end; nil before somebody waits for it
 	closed   bool
-	over     atomic.Bool // what closed says, without the mutex
 	refuses  bool        // it was never connected: the policy does not allow it
 	closing  bool        // closes once control is sent
 	writing  bool        // a goroutine is in write
+	over     atomic.Bool // what closed says, without the mutex
+	accepted atomic.Bool // a request made sense
+	defers   bool        // the transport calls catchUp
+	shared   bool        // SENDs of several tokens came; only the reader
 	control  *units      // nil where there are none
 	flows    flows
 	turns    fair.Queue[*flow]
@@ -82,14 +85,12 @@ type Link struct {
 	inFlight inflight.Table[transactionID, *transaction]
 	timer    *time.Timer
 	refused  *refusals       // nil where there were none
-	accepted atomic.Bool     // a request made sense
 	first    *time.Timer     // ends the link before that, nil where nothing does
 	guesses  int             // AUTHs that failed
 	loose    []transactionID // of inFlight, what no window bounds, oldest first
 
 	// Only the reader:
 	now      time.Time // when the unit at hand came
-	defers   bool      // the transport calls catchUp
 	later    []*Link   // what this reader has queued for them, it writes in catchUp
 	deferred int       // units that were handled since
 	failures int       // requests that made none
@@ -98,7 +99,6 @@ type Link struct {
 	origin   msrp.Path // of the latest SEND, its From-Path
 	target   msrp.URI  // and the token it was sent to
 	sole     *token    // of all SENDs so far
-	shared   bool      // SENDs of several tokens came
 }
 
 // refused names a message: its session, by the session ID of the token, and
