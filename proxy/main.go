@@ -74,7 +74,7 @@ func run(ctx context.Context, hurry <-chan struct{}, args []string) error {
 			// hold. The floor, of which no page is ever touched, keeps a small heap
 			// from being collected all the time.
 			debug.SetGCPercent(25)
-			floor := make([]byte, 64<<20)
+			floor := make([]byte, 32<<20)
 			defer runtime.KeepAlive(floor)
 		}
 		return serve.Run(ctx, config, os.Stderr, func(s *serve.Server) {

@@ -70,12 +70,15 @@ type Link struct {
 	mu       sync.Mutex
 	changed  *sync.Cond // a queue got shorter, or the end; nil before somebody waits for it
 	closed   bool
-	over     atomic.Bool // what closed says, without the mutex
-	crowded  atomic.Bool // control has more than maxControl
-	refusing atomic.Bool // there is refused
 	refuses  bool        // it was never connected: the policy does not allow it
 	closing  bool        // closes once control is sent
 	writing  bool        // a goroutine is in write
+	over     atomic.Bool // what closed says, without the mutex
+	accepted atomic.Bool // a request made sense
+	crowded  atomic.Bool // control has more than maxControl
+	refusing atomic.Bool // there is refused
+	defers   bool        // the transport calls catchUp
+	shared   bool        // SENDs of several tokens came; only the reader
 	control  *units      // nil where there are none
 	flows    flows
 	turns    fair.Queue[*flow]
@@ -84,14 +87,12 @@ type Link struct {
 	inFlight inflight.Table[transactionID, *transaction]
 	timer    *time.Timer
 	refused  *refusals       // nil where there were none
-	accepted atomic.Bool     // a request made sense
 	first    *time.Timer     // ends the link before that, nil where nothing does
 	guesses  int             // AUTHs that failed
 	loose    []transactionID // of inFlight, what no window bounds, oldest first
 
 	// Only the reader:
 	now      time.Time // when the batch at hand came
-	defers   bool      // the transport calls catchUp
 	later    []*Link   // what this reader has queued for them, it writes in catchUp
 	batch    int       // units that were handled since catchUp or handOver
 	failures int       // requests that made none
@@ -105,7 +106,6 @@ type reading struct {
 	origin   msrp.Path // of the latest SEND, its From-Path
 	target   msrp.URI  // and the token it was sent to
 	sole     *token    // of all SENDs so far
-	shared   bool      // SENDs of several tokens came
 }
 
 // refused names a message: its session, by the session ID of the token, and

@@ -98,6 +98,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.Log.Info("WebSocket refused", "remote", info.Remote, "origin", clip(r.Header.Get("Origin")), "reason", reason)
 		return
 	}
+	h.unwrap()
 	ws := newWebSocket(c, h.conn, d.ChunkSize)
 	d.keeper.enter(ws)
 	link, err := d.Relay.Open(newClient(ws), info)

@@ -253,6 +253,7 @@ func (c *lazy) tryFlush() (done bool, err error) {
 type hijacker struct {
 	http.ResponseWriter
 	conn *lazy // after Hijack
+	in   *bufio.Reader
 }
 
 // Hijack implements [http.Hijacker].
@@ -268,5 +269,10 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		h.conn.to = copy(h.conn.in[:], early)
 	}
 	// Frame headers have at most 14 octets.
-	return h.conn, bufio.NewReadWriter(bufio.NewReaderSize(h.conn, 16), bufio.NewWriterSize(h.conn, 16)), nil
+	h.in = bufio.NewReaderSize(h.conn, 16)
+	return h.conn, bufio.NewReadWriter(h.in, bufio.NewWriterSize(h.conn, 16)), nil
 }
+
+// unwrap makes the WebSocket read from conn again, in place of what Accept put
+// before it: nothing that came early is in a buffer of h.
+func (h *hijacker) unwrap() { h.in.Reset(h.conn) }

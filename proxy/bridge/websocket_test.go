@@ -17,13 +17,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// silent opens a WebSocket that answers nothing of itself.
-func silent(t *testing.T, server *httptest.Server) (net.Conn, *bufio.Reader) {
+// silent opens a WebSocket that answers nothing of itself. It sends early with the
+// handshake.
+func silent(t *testing.T, server *httptest.Server, early ...string) (net.Conn, *bufio.Reader) {
 	c, err := net.Dial("tcp", server.Listener.Addr().String())
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(guard))
-	fmt.Fprintf(c, "GET /msrp HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: msrp\r\n\r\n")
+	fmt.Fprintf(c, "GET /msrp HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: msrp\r\n\r\n%s", strings.Join(early, ""))
 	in := bufio.NewReader(c)
 	r, err := http.ReadResponse(in, nil)
 	require.NoError(t, err)
@@ -138,6 +139,17 @@ func TestDoorWait(t *testing.T) {
 	io.WriteString(first, clientClose)
 	_, err := in.ReadByte()
 	assert.ErrorIs(t, err, io.EOF)
+}
+
+// What comes in one piece with the handshake is not lost.
+func TestEarlyFrames(t *testing.T) {
+	door := &Door{Relay: newRelay(t), ChunkSize: 1000, Log: slog.New(slog.DiscardHandler)}
+	server := httptest.NewServer(door)
+	defer server.Close()
+	c, in := silent(t, server, clientPing, clientPing)
+	readFrame(t, in, serverPong+serverPong)
+	io.WriteString(c, clientClose)
+	readFrame(t, in, serverClose)
 }
 
 func TestHostname(t *testing.T) {
