@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -525,9 +526,18 @@ func (l *Link) writeInline(by *Link) {
 	}
 	w := writings.Get().(*writing)
 	l.mu.Lock()
-	if l.closed || l.control.len()+l.queued > maxInline {
+	switch {
+	case l.closed, l.control.len()+l.queued > maxInline:
 		l.mu.Unlock()
 		go l.write(w)
+		return
+	case l != by && len(l.flows.more) > 0:
+		// Others may be about to write to it as well, and one write serves all.
+		l.mu.Unlock()
+		go func() {
+			runtime.Gosched()
+			l.write(w)
+		}()
 		return
 	}
 	control := l.takeControl()
