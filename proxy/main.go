@@ -27,6 +27,7 @@ const usage = `webmsrp: MSRP for the Web
   webmsrp serve --dev  the same on this machine with nothing to configure
   webmsrp peer         an ordinary MSRP endpoint in the terminal
   webmsrp credential   make a time-limited username and password
+  webmsrp version      say which build this is
 
 Each command explains its settings with --help.
 `
@@ -86,6 +87,9 @@ func run(ctx context.Context, hurry <-chan struct{}, args []string) error {
 		return peer.Command(ctx, args, os.Stdin, os.Stdout)
 	case "credential":
 		return mint(args, os.Stdout)
+	case "version", "--version":
+		fmt.Println(version())
+		return nil
 	case "", "help", "-h", "--help":
 		fmt.Print(usage)
 		return nil
@@ -93,19 +97,38 @@ func run(ctx context.Context, hurry <-chan struct{}, args []string) error {
 	return settings.Errorf("unknown command %q\n\n%s", command, usage)
 }
 
+// version names the release, or the commit that was built, and what built it.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "webmsrp, of unknown origin"
+	}
+	commit, changed := "", ""
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			commit = ", commit " + s.Value[:min(len(s.Value), 12)]
+		case s.Key == "vcs.modified" && s.Value == "true":
+			changed = " with changes"
+		}
+	}
+	return fmt.Sprintf("webmsrp %s%s%s, %s %s/%s", info.Main.Version, commit, changed, info.GoVersion, runtime.GOOS, runtime.GOARCH)
+}
+
 // mint is the command "webmsrp credential".
 func mint(args []string, out io.Writer) error {
 	fs := flag.NewFlagSet("credential", flag.ContinueOnError)
 	secret := fs.String("secret", "", "the shared `secret` of webmsrp serve")
 	user := fs.String("user", "", "the `name` of the user")
-	ttl := fs.Duration("ttl", 24*time.Hour, "how long the credentials last")
+	var ttl time.Duration
+	settings.Duration(fs, &ttl, "ttl", 24*time.Hour, "how long the credentials last")
 	if err := settings.Parse(fs, args, "webmsrp credential makes a username and password that last for a time.", out); err != nil {
 		return err
 	}
-	if *secret == "" || *user == "" || *ttl <= 0 {
+	if *secret == "" || *user == "" || ttl <= 0 {
 		return settings.Errorf("credential needs --secret, --user and a positive --ttl")
 	}
-	username, password := credential.Mint(*secret, *user, time.Now().Add(*ttl))
+	username, password := credential.Mint(*secret, *user, time.Now().Add(ttl))
 	_, err := fmt.Fprintf(out, "username %s\npassword %s\n", username, password)
 	return err
 }

@@ -18,10 +18,11 @@ import (
 
 	"github.com/webmsrp/webmsrp/msrp"
 	"github.com/webmsrp/webmsrp/proxy/bridge"
+	"github.com/webmsrp/webmsrp/proxy/settings"
 )
 
 // The test program is the program itself where this is set.
-const asProgram = "WEBMSRP_TEST_AS_PROGRAM"
+const asProgram = "AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
@@ -132,7 +133,7 @@ func TestSecondSignal(t *testing.T) {
 }
 
 // Settings that contradict each other end it with status 2 and one line.
-func TestUsage(t *testing.T) {
+func TestUsageErrors(t *testing.T) {
 	cmd := exec.Command(os.Args[0], "serve", "--auth-header=X-Forwarded-User")
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	out, err := cmd.CombinedOutput()
@@ -140,4 +141,32 @@ func TestUsage(t *testing.T) {
 	require.ErrorAs(t, err, &exit)
 	assert.Equal(t, 2, exit.ExitCode())
 	assert.Equal(t, 1, strings.Count(string(out), "\n"), "%s", out)
+}
+
+// They say what is wrong in the words of the command line.
+func TestUsageTexts(t *testing.T) {
+	for want, args := range map[string][]string{
+		"unknown command \"server\"":                {"server"},
+		"a time is a number with its unit":          {"serve", "--drain-timeout=5"},
+		"--connect: msrp: URI \"bob\": no scheme":   {"peer", "--connect=bob"},
+		"--uri: msrp: URI \"bob\": no scheme":       {"peer", "--listen=127.0.0.1:0", "--uri=bob"},
+		"--relay: msrp: URI \"relay\": no scheme":   {"peer", "--listen=127.0.0.1:0", "--relay=relay", "--user=bob", "--password=secret"},
+		"credential needs --secret, --user and a":   {"credential", "--secret=x"},
+		"--listen takes every address: give --host": {"peer", "--listen=:0"},
+	} {
+		err := run(t.Context(), nil, args)
+		var usage *settings.UsageError
+		if assert.ErrorAs(t, err, &usage, want) {
+			assert.Contains(t, err.Error(), want)
+		}
+	}
+}
+
+// Whoever runs a build can say which it is.
+func TestVersion(t *testing.T) {
+	cmd := exec.Command(os.Args[0], "version")
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	assert.Regexp(t, `^webmsrp .+, go1\.\S+ \w+/\w+\n$`, string(out))
 }

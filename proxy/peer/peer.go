@@ -226,7 +226,7 @@ func (p *Peer) directHost() (*directHost, error) {
 			d.host = addr.IP.String()
 		} else if c.Host == "" {
 			l.Close()
-			return nil, errors.New("--listen takes every address: give --host, the name by which others reach this machine")
+			return nil, settings.Errorf("--listen takes every address: give --host, the name by which others reach this machine")
 		}
 	}
 	if c.Host != "" {
@@ -247,7 +247,9 @@ func (p *Peer) directHost() (*directHost, error) {
 	var err error
 	switch id := c.SessionID; {
 	case c.URI != "":
-		d.own, err = msrp.ParseURI(c.URI)
+		if d.own, err = msrp.ParseURI(c.URI); err != nil {
+			err = settings.Errorf("--uri: %v", err)
+		}
 	case id != "":
 		d.own, err = msrp.MakeURI(c.TLS, d.host, d.port, id, msrp.TransportTCP)
 	}
@@ -352,7 +354,7 @@ func (p *Peer) relayHost() (call.Host, error) {
 	default:
 		uri, err := msrp.ParseURI(c.Relay)
 		if err != nil {
-			return nil, err
+			return nil, settings.Errorf("--relay: %v", err)
 		}
 		if h.Conn, err = p.dial(p.ctx, uri, nil); err != nil {
 			return nil, err
@@ -367,7 +369,7 @@ func (p *Peer) relayHost() (call.Host, error) {
 func (p *Peer) connect(d *directHost) error {
 	target, err := msrp.ParsePath(p.config.Connect)
 	if err != nil {
-		return err
+		return settings.Errorf("--connect: %v", err)
 	}
 	place, err := p.host.Place(p.ctx, target.First().Secure())
 	if err != nil {

@@ -52,6 +52,13 @@ type Config struct {
 	peerChunk              func(msrp.URI) int
 	natsServers, natsHosts []string // the latter without passwords
 	logLevel               slog.Level
+	unknown                []string // variables that are no settings
+}
+
+// otherSettings are those of webmsrp peer and credential, in whose environment
+// this may run.
+var otherSettings = []string{
+	"ca", "call", "connect", "echo", "host", "json", "name", "password", "receive", "relay", "rendezvous", "send", "session-id", "tls", "ttl", "uri", "user",
 }
 
 const summary = `webmsrp serve runs the MSRP relay for browsers: the WebSocket door /msrp, the
@@ -90,7 +97,7 @@ func Parse(args []string, out io.Writer) (*Config, error) {
 	fs.IntVar(&c.MaxConnectionsPerAddress, "max-connections-per-address", 1000, "greatest `number` of connections from one address, or IPv6 network of 64 bits,\nat a time; 0 for no limit")
 	fs.IntVar(&c.MaxBytesPerSecond, "max-bytes-per-second", 0, "most `octets` a second that one user sends and is sent, at least 16384; 0 for no\nlimit")
 	fs.Int64Var(&c.MaxBuffered, "max-buffered", 1<<30, "most `octets` that wait for connections, all together: from half of it on\nsenders get credit for less")
-	fs.DurationVar(&c.DrainTimeout, "drain-timeout", 20*time.Second, "how long requests under way may take when the program is told to stop, such as\n30s or 1m")
+	settings.Duration(fs, &c.DrainTimeout, "drain-timeout", 20*time.Second, "how long requests under way may take when the program is told to stop, such as\n30s or 1m")
 	fs.StringVar(&c.NATSURL, "nats-url", "", "`servers` of a NATS cluster over which instances share the rendezvous, such as\ntls://user:password@nats1:4222,tls://user:password@nats2:4222; default none")
 	fs.StringVar(&c.NATSCredentials, "nats-credentials", "", "`file` with a JWT and its key to log in to NATS, in place of those in --nats-url")
 	fs.StringVar(&c.NATSCA, "nats-ca", "", "`file` of further authorities in PEM for the certificates of NATS, which must\nuse TLS then")
@@ -100,6 +107,7 @@ func Parse(args []string, out io.Writer) (*Config, error) {
 		return nil, err
 	}
 	fs.Visit(func(f *flag.Flag) { c.given[f.Name] = true })
+	c.unknown = settings.Unknown(fs, otherSettings...)
 	return c, c.check()
 }
 
@@ -181,6 +189,9 @@ func (c *Config) check() error {
 	}
 	if _, err := msrp.MakeURI(true, c.PublicHost, msrp.DefaultPort, "", msrp.TransportTCP); c.PublicHost != "" && err != nil {
 		return settings.Errorf("--public-host: %q is not the name or address of a host", c.PublicHost)
+	}
+	if strings.ContainsFunc(c.Realm, func(r rune) bool { return r < ' ' || r == '"' || r == '\\' || r == 0x7f }) {
+		return settings.Errorf("--realm: %q has quotes, backslashes or control characters, which clients differ about", c.Realm)
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return settings.Errorf("--tls-cert and --tls-key belong together, and one of them is missing")

@@ -31,6 +31,9 @@ import (
 // 256 KiB in all of them, and 64 aborts and interleaves soonest.
 const chunkSize = 64 << 10
 
+// shortSecret is how many octets a secret has that nobody finds by trying.
+const shortSecret = 16
+
 // cipherSuites are those of TLS 1.2 that encrypt and authenticate in one (RFC
 // 9325, section 4.2); those of TLS 1.3 are as good and cannot be chosen.
 var cipherSuites = []uint16{
@@ -116,6 +119,12 @@ func newServer(c *Config, logTo io.Writer) (*Server, error) {
 		var key [32]byte
 		rand.Read(key[:])
 		s.secret = base64.RawURLEncoding.EncodeToString(key[:])
+	}
+	if len(c.unknown) > 0 {
+		s.log.Warn("these variables are no settings and change nothing: are they misspelt?", "variables", strings.Join(c.unknown, " "))
+	}
+	if 0 < len(c.Secret) && len(c.Secret) < shortSecret {
+		s.log.Warn("--secret is short: whoever has one time-limited password can find it out by trying", "octets", len(c.Secret), "wanted", shortSecret)
 	}
 	var err error
 	if s.users, err = credential.NewStore(c.Users, s.secret, c.Realm, s.log); err != nil {

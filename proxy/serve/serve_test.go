@@ -511,6 +511,7 @@ func TestSettings(t *testing.T) {
 		"--max-buffered: -1":           append([]string{"--max-buffered=-1"}, good...),
 		"is not a list of sources":     append([]string{"--connect-src=wss://a.example.com; script-src *"}, good...),
 		"--drain-timeout: -1s":         append([]string{"--drain-timeout=-1s"}, good...),
+		"--realm: \"a\\\"b\" has":      append([]string{`--realm=a"b`}, good...),
 		"neither nats nor tls":         append([]string{"--nats-url=http://nats.example.com:4222"}, good...),
 		"URL 2 is not of the form":     append([]string{"--nats-url=nats1:4222,nats://x:hunter2@nats2:42x2"}, good...),
 		"--nats-ca needs --nats-url":   append([]string{"--nats-ca=ca.pem"}, good...),

@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
+	"time"
 )
 
 // A UsageError is a setting that is unknown, malformed or contradicts another:
@@ -26,8 +29,8 @@ func Variable(flagName string) string {
 	return "WEBMSRP_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
 }
 
-// twoDashes makes package flag's errors name settings as the help does.
-var twoDashes = strings.NewReplacer("flag provided but not defined: -", "unknown setting --", "for flag -", "for --", "for -", "for --", "flag needs an argument: -", "no value for --")
+// plain makes package flag's errors name settings as the help does.
+var plain = strings.NewReplacer("flag provided but not defined: -", "unknown setting --", "for flag -", "for --", "for -", "for --", "flag needs an argument: -", "no value for --")
 
 // Parse sets the flags of fs from args, and those that args leave out from the
 // environment. It returns flag.ErrHelp after printing the help to out where
@@ -40,7 +43,7 @@ func Parse(fs *flag.FlagSet, args []string, summary string, out io.Writer) error
 			help(fs, summary, out)
 			return flag.ErrHelp
 		}
-		return Errorf("%s (--help lists the settings)", twoDashes.Replace(err.Error()))
+		return Errorf("%s (--help lists the settings)", plain.Replace(err.Error()))
 	}
 	if fs.NArg() > 0 {
 		return Errorf("unexpected argument %q (--help lists the settings)", fs.Arg(0))
@@ -58,6 +61,48 @@ func Parse(fs *flag.FlagSet, args []string, summary string, out io.Writer) error
 		}
 	})
 	return problem
+}
+
+// Unknown returns the environment variables that look like settings and are none
+// of these flags, nor of other names, sorted: mistakes, probably. Those that
+// Kubernetes sets for a service called webmsrp look alike and are left out.
+func Unknown(fs *flag.FlagSet, others ...string) []string {
+	known := map[string]bool{}
+	fs.VisitAll(func(f *flag.Flag) { known[Variable(f.Name)] = true })
+	for _, name := range others {
+		known[Variable(name)] = true
+	}
+	var unknown []string
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, Variable("")) && !known[name] && !ofService.MatchString(name) {
+			unknown = append(unknown, name)
+		}
+	}
+	slices.Sort(unknown)
+	return unknown
+}
+
+var ofService = regexp.MustCompile(`_(SERVICE_(HOST|PORT).*|PORT|PORT_\d+_(TCP|UDP).*)$`)
+
+// Duration defines a setting that is a time, as package flag does, with an error
+// that shows what one looks like.
+func Duration(fs *flag.FlagSet, p *time.Duration, name string, value time.Duration, usage string) {
+	*p = value
+	fs.Var((*duration)(p), name, usage)
+}
+
+type duration time.Duration
+
+func (d *duration) String() string { return time.Duration(*d).String() }
+
+func (d *duration) Set(s string) error {
+	v, err := time.ParseDuration(s)
+	if err != nil {
+		return errors.New("a time is a number with its unit, such as 30s, 5m or 24h")
+	}
+	*d = duration(v)
+	return nil
 }
 
 func help(fs *flag.FlagSet, summary string, out io.Writer) {

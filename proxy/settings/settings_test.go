@@ -31,7 +31,7 @@ func parse(t *testing.T, env map[string]string, args ...string) (v values, set [
 	fs.StringVar(&v.host, "public-host", "localhost", "the `name` of\nthis instance")
 	fs.IntVar(&v.links, "max-links", 10, "a `number`")
 	fs.BoolVar(&v.plain, "plain", false, "without TLS")
-	fs.DurationVar(&v.ttl, "ttl", 0, "how long")
+	settings.Duration(fs, &v.ttl, "ttl", 0, "how long")
 	var out bytes.Buffer
 	err = settings.Parse(fs, args, "A summary.", &out)
 	fs.Visit(func(f *flag.Flag) { set = append(set, f.Name) })
@@ -88,7 +88,8 @@ func TestUsageErrors(t *testing.T) {
 		{"no value", nil, []string{"--max-links"}, []string{"no value for --max-links"}},
 		{"bad number", nil, []string{"--max-links=many"}, []string{`invalid value "many" for --max-links:`}},
 		{"bad truth", nil, []string{"--plain=perhaps"}, []string{`"perhaps" for --plain:`}},
-		{"bad duration", nil, []string{"--ttl=1"}, []string{`"1" for --ttl:`}},
+		{"bad duration", nil, []string{"--ttl=1"}, []string{`"1" for --ttl: a time is a number with its unit, such as 30s`}},
+		{"bad duration in a variable", env{"WEBMSRP_TTL": "1"}, nil, []string{"WEBMSRP_TTL", `"1"`, "such as 30s"}},
 		{"bad variable", env{"WEBMSRP_MAX_LINKS": "many"}, nil, []string{"WEBMSRP_MAX_LINKS", `"many"`}},
 		{"empty variable for a number", env{"WEBMSRP_MAX_LINKS": ""}, nil, []string{"WEBMSRP_MAX_LINKS", `""`}},
 		{"two bad variables, the first is told", env{"WEBMSRP_MAX_LINKS": "many", "WEBMSRP_TTL": "long"}, nil, []string{"WEBMSRP_MAX_LINKS"}},
@@ -115,6 +116,17 @@ func TestHelp(t *testing.T) {
 		assert.Contains(t, help, "  --public-host name\n        the name of\n        this instance (default localhost)\n")
 		assert.Contains(t, help, "  --plain\n        without TLS\n")
 	}
+}
+
+// A variable that was misspelt is found; those of other commands and of
+// Kubernetes are none.
+func TestUnknown(t *testing.T) {
+	for _, name := range []string{"WEBMSRP_PLIAN", "WEBMSRP_PORTS", "WEBMSRP_PLAIN", "WEBMSRP_USER", "WEBMSRP_SERVICE_HOST", "WEBMSRP_SERVICE_PORT_HTTP", "WEBMSRP_PORT", "WEBMSRP_PORT_8080_TCP_ADDR", "XWEBMSRP_A"} {
+		t.Setenv(name, "x")
+	}
+	fs := flag.NewFlagSet("test", flag.ContinueOnError)
+	fs.Bool("plain", false, "")
+	assert.Equal(t, []string{"WEBMSRP_PLIAN", "WEBMSRP_PORTS"}, settings.Unknown(fs, "user"))
 }
 
 func TestErrorf(t *testing.T) {
