@@ -16,8 +16,6 @@ type Body struct {
 	err  error
 	tap  func([]byte) // sees every piece once, or nil
 
-	declared int64 // octets that are left, as Byte-Range has it, or anything
-
 	begun bool // octets were passed on: the first CRLF counts from here
 	n     int
 	end   [2 + len(hyphens) + 32]byte // CRLF and end-line up to the flag
@@ -97,7 +95,6 @@ func (b *Body) Take(n int) (piece []byte, last bool, err error) {
 			return window[:known], true, nil
 		case known > n:
 			b.begun = true
-			b.declared -= int64(n)
 			b.r.from += n
 			return window[:n], false, nil
 		}
@@ -111,20 +108,15 @@ func (b *Body) Take(n int) (piece []byte, last bool, err error) {
 const maxTake = 64 << 10
 
 // ahead finds how many octets of window are body, known of which are so for
-// certain, and the length of the end-line behind them where it is there whole. It
-// looks first where Byte-Range has it, and leaves out the search then.
+// certain, and the length of the end-line behind them where it is there whole.
+// Byte-Range is no help: who wrote it, and what else is in the body, need not be
+// the one who framed it.
 func (b *Body) ahead(window []byte, known int) (n, endLen int) {
-	end := b.end[:b.n]
-	if at := b.declared; at > 0 && at < int64(len(window)) {
-		if endLen, _ = matchEnd(window[at:], end); endLen > 0 {
-			return int(at), endLen
-		}
-	}
 	b.begun = b.begun || known > 0
 	n, endLen = b.find(window[known:])
 	if n > 0 {
 		b.begun = true
-		endLen, _ = matchEnd(window[known+n:], end)
+		endLen, _ = matchEnd(window[known+n:], b.end[:b.n])
 	}
 	return known + n, endLen
 }
@@ -172,7 +164,8 @@ func (b *Body) find(window []byte) (n, endLen int) {
 		}
 	}
 	for at := 0; ; {
-		i := bytes.Index(window[at:], end)
+		// Hyphens are rarer than CRLF in what people write.
+		i := bytes.Index(window[min(at+2, len(window)):], end[2:])
 		if i < 0 {
 			return len(window) - heldBack(window[at:], end), 0
 		}
@@ -184,7 +177,7 @@ func (b *Body) find(window []byte) (n, endLen int) {
 		if length > 0 || more {
 			return i, 0
 		}
-		at = i + 2
+		at = i + 1
 	}
 }
 

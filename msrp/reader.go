@@ -72,7 +72,7 @@ func (r *Reader) Next() (*Unit, error) {
 		return nil, err
 	}
 	if hasBody {
-		u.body = Body{r: r, unit: u, declared: u.octets.End - u.octets.Start + 1}
+		u.body = Body{r: r, unit: u}
 		u.body.setEnd(u.TransactionID)
 		u.Body = &u.body
 		r.last = u.Body

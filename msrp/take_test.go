@@ -58,6 +58,25 @@ func TestBodyTake(t *testing.T) {
 	}
 }
 
+// The end-line ends a body wherever Byte-Range has it (RFC 4975, section 7.1): what
+// follows may be another's, from a neighbour that passes on transaction IDs and
+// Byte-Ranges as it gets them.
+func TestBodyTakeIgnoresByteRange(t *testing.T) {
+	const start = "MSRP 4bcd3fgh SEND\r\nTo-Path: msrp://a.example.com:9/a;tcp\r\nFrom-Path: msrp://b.example.com:9/b;tcp\r\nMessage-ID: m3ss4ge1\r\n"
+	const end = "\r\n-------4bcd3fgh$\r\n"
+	const others = "MSRP efgh SEND\r\nTo-Path: msrp://a.example.com:9/a;tcp\r\nFrom-Path: msrp://c.example.com:9/c;tcp\r\nMessage-ID: s3cr3t\r\n-------efgh$\r\n"
+	in := reuse(strings.NewReader(start + fmt.Sprintf("Byte-Range: 1-%d/*\r\n", len("hello"+end+others)) + "Content-Type: text/plain\r\n\r\nhello" + end + others + end))
+	u, err := in()
+	require.NoError(t, err)
+	piece, last, err := u.Body.Take(maxTake)
+	require.NoError(t, err)
+	assert.True(t, last)
+	assert.Equal(t, "hello", string(piece))
+	u, err = in()
+	require.NoError(t, err)
+	assert.Equal(t, "s3cr3t", u.MessageID())
+}
+
 func reuse(r io.Reader) func() (*Unit, error) {
 	in := NewReader(r)
 	in.Reuse()

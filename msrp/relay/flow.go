@@ -285,13 +285,13 @@ func (l *Link) nextFrame(now time.Time) (turn, bool) {
 		}
 		f.frames[0] = frame{}
 		f.frames = f.frames[1:]
+		if answered { // the window bounds it
+			fr.tx.flow, fr.tx.size = f, n
+			f.unanswered += n
+		}
 		if fr.tx != nil {
 			fr.tx.sentAs = fr.id
 			l.expect(fr.tx, now)
-		}
-		if answered {
-			fr.tx.flow, fr.tx.size = f, n
-			f.unanswered += n
 		}
 		next.Charge(n)
 		if len(f.frames) > 0 {

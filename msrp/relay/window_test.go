@@ -187,6 +187,23 @@ func TestWindow(t *testing.T) {
 			})
 		})
 	}
+	t.Run("nothing that waits for its 200 is forgotten", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			alice, token, bob := setUp(t)
+			const many = maxLoose + 10
+			for range many {
+				id := alice.send("SEND", token+" "+bobURI, aliceURI, text("x"), "Message-ID: m3ss4ge1")
+				alice.wantCode(id, 200, aliceURI, token)
+			}
+			requests, _ := bob.has()
+			require.Equal(t, many, requests)
+			bob.answerNext(1, 413)
+			assert.Equal(t, 413, alice.want("REPORT", aliceURI, token).Unit.Status().Code)
+			for range many - 1 {
+				assert.Equal(t, 408, alice.want("REPORT", aliceURI, token).Unit.Status().Code)
+			}
+		})
+	})
 	t.Run("one session does not stop another on the same connection", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, func(c *Config) { c.PeerChunk = func(msrp.URI) int { return 0 } })
