@@ -37,14 +37,16 @@ export async function startCore({ wasmURL, integrity = wasmIntegrity }, page) {
     const exited = (/** @type {string} */ why) => {
       if (over) return;
       over = true;
-      // On the page's thread nothing else would end them.
+      // On the page's thread nothing else would end these.
       for (const value of values ?? []) if (value instanceof WebSocket) value.close();
+      for (const timeout of go._scheduledTimeouts.values()) clearTimeout(timeout);
+      go._scheduledTimeouts.clear();
       failed(new Error(why)); // unless it was ready
       page.exited(why);
     };
     const resume = go._resume.bind(go);
     go._resume = () => {
-      if (over) return; // what it waited for may still come
+      if (over) return; // events may still come
       try {
         resume();
       } catch (error) {

@@ -11,6 +11,7 @@ declare global {
     _resume(): void;
     /** What the program holds of JavaScript's, from run on. */
     _values: unknown[];
+    _scheduledTimeouts: Map<number, ReturnType<typeof setTimeout>>;
   }
   /** See integrity.js. */
   const WASM_INTEGRITY: string;
