@@ -43,7 +43,7 @@ function watchPage() {
   window.Worker = class extends Worker {
     constructor(...args) {
       super(...args);
-      window.workers.push(this);
+      window.workers.push(new WeakRef(this));
     }
   };
   window.objectURLs = new Set();
@@ -76,7 +76,7 @@ async function startBoth(t) {
   const worker = await readFile(new URL("../../dist/worker.js", import.meta.url));
   const own = { "in-page.js": inPage, "watch.js": watch, "worker.js": destructible, "real-worker.js": worker };
   const site = await startSite(t, (variant, file) => ({ body: own[file], headers: { "Content-Security-Policy": policies(variant, file) } }));
-  const server = await startDev(t, `--origin=${site.origin}`, "--max-tokens-per-user=1000");
+  const server = await startDev(t, `--origin=${site.origin}`, "--max-tokens-per-user=3000");
   const { username, password } = await (await fetch(new URL("credentials?name=alice", server.url))).json();
   const address = (host) => {
     const settings = new URLSearchParams({ relay: `${server.url.replace("http", "ws")}msrp`, username, password, worker: String(host === "worker") });
@@ -166,14 +166,14 @@ const expectedOutcomes = {
 /** What dies, and in which hosts it can. */
 const deaths = {
   "the proxy": { hosts: ["worker", "page"], kill: (page, server) => server.kill("SIGKILL") },
-  "the worker": { hosts: ["worker"], kill: (page) => page.evaluate(() => window.workers.at(-1).terminate()) },
+  "the worker": { hosts: ["worker"], kill: (page) => page.evaluate(() => window.workers.at(-1).deref().terminate()) },
   "the program": {
     hosts: ["worker", "page"],
     // A request is what it stumbles over.
     kill: (page) =>
       page.evaluate(() => {
         if (window.programs.length > 0) window.programs.at(-1).destroy();
-        else window.workers.at(-1).postMessage("destroy");
+        else window.workers.at(-1).deref().postMessage("destroy");
         window.client.createSession();
       }),
   },
@@ -205,3 +205,125 @@ for (const [browserName, start] of Object.entries(browsers)) {
     }
   });
 }
+
+/** Opens and closes count pairs of sessions, some at a time, each with a message through it. */
+async function pass(count) {
+  const { api, client } = window;
+  for (let done = 0; done < count; done += 20) {
+    await Promise.all(
+      Array.from({ length: Math.min(20, count - done) }, async () => {
+        const [alice, bob] = await api.pair(client);
+        const arriving = api.next(bob, "message");
+        const sending = alice.send(api.streamOf(api.pattern(100)).stream);
+        await (await arriving).message.blob();
+        await sending.delivered;
+        await Promise.all([alice.close(), bob.close()]);
+      }),
+    );
+  }
+}
+
+/** Opens and closes count clients with a session each. */
+async function clients(count) {
+  const { api } = window;
+  for (let done = 0; done < count; done++) {
+    const client = await api.connect();
+    await client.createSession().createOffer();
+    await client.close();
+  }
+}
+
+for (const [browserName, start] of Object.entries(browsers)) {
+  test(`1,000 sessions and 50 clients leave nothing behind in ${browserName}`, async (t) => {
+    const { address } = await startBoth(t);
+    const browser = await start(t);
+
+    await t.test("in a worker: no worker, no object URL, no object of ours", { timeout: 4 * guard }, async (t) => {
+      const page = await openPage(t, browser, address("worker"), { first });
+      await page.evaluate(async (host) => {
+        window.api = await import(`/${host}/in-page.js`);
+        window.client = await window.api.connect();
+      }, "worker");
+      await page.evaluate(pass, 500);
+      await page.evaluate(() => window.client.close());
+      await page.evaluate(clients, 50);
+      const { workers, urls } = await page.evaluate(() => {
+        delete window.client;
+        return { workers: window.workers.length, urls: window.objectURLs.size };
+      });
+      assert.equal(workers, 51, "a worker for each client that came alone");
+      assert.equal(urls, 0);
+      await noWorkers(page);
+      if (browserName !== "Chromium") return; // the only one that counts objects
+      for (const name of ["MsrpClient", "MsrpSession", "MsrpOutgoingMessage", "MsrpIncomingMessage"]) {
+        const prototype = await page.evaluateHandle(async (name) => (await import("/worker/webmsrp.js"))[name].prototype, name);
+        const left = await page.queryObjects(prototype);
+        // Prototypes of what extends it count as well.
+        const count = await left.evaluate((objects) => objects.filter((object) => !Object.hasOwn(object, "constructor")).length);
+        assert.equal(count, 0, `${name}s are left`);
+      }
+    });
+
+    await t.test("on the page's thread: no function that Go made is left with it", { timeout: 4 * guard }, async (t) => {
+      // What Go says of a function that it has released, called again here.
+      const page = await openPage(t, browser, address("page"), { first, expected: /call to released function/ });
+      await page.evaluate(async (host) => {
+        window.api = await import(`/${host}/in-page.js`);
+        window.other = await window.api.connect(); // keeps the program running
+        window.client = await window.api.connect();
+      }, "page");
+      await page.evaluate(pass, 500);
+      await page.evaluate(() => window.client.close());
+      await page.evaluate(clients, 50);
+      const { made, kept } = await page.evaluate(() => {
+        const [{ functions }] = window.programs;
+        const { error } = console;
+        let released = 0;
+        console.error = (text) => (released += text === "call to released function" ? 1 : 0);
+        for (const made of functions) made();
+        console.error = error;
+        return { made: functions.length, kept: functions.length - released };
+      });
+      assert.ok(made > 1000, `only ${made} were made`);
+      assert.equal(kept, 5, "that which takes requests, and the four of the open WebSocket");
+      await page.evaluate(() => window.other.close());
+    });
+  });
+}
+
+test("200 MB each way leave the page's thread free", { timeout: 4 * guard }, async (t) => {
+  const { address } = await startBoth(t);
+  const page = await openPage(t, await browsers.Chromium(t), address("worker"), { first }); // Firefox does not tell of long tasks
+  await page.evaluate(async () => {
+    window.api = await import("/worker/in-page.js");
+    window.client = await window.api.connect();
+    window.sessions = await window.api.pair(window.client);
+    window.tasks = [];
+    window.observer = new PerformanceObserver((list) => window.tasks.push(...list.getEntries()));
+    window.observer.observe({ type: "longtask" });
+  });
+  const { tasks, control } = await page.evaluate(async () => {
+    const { api, client, sessions: [alice, bob], tasks, observer } = window;
+    const piece = api.pattern(1 << 20);
+    let [left, seen] = [200, 0];
+    const stream = new ReadableStream({ pull: (controller) => (left-- > 0 ? controller.enqueue(piece.slice()) : controller.close()) }, { highWaterMark: 0 });
+    const arriving = api.next(bob, "message");
+    const sending = alice.send(stream);
+    const reader = (await arriving).message.body.getReader();
+    for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) seen += value.length;
+    api.equal(seen, 200 << 20);
+    await sending.delivered;
+    await client.close();
+    tasks.push(...observer.takeRecords());
+    const flowed = tasks.map(({ duration }) => duration);
+    // That it would tell of one.
+    const told = new Promise((resolve) => new PerformanceObserver(resolve).observe({ type: "longtask" }));
+    setTimeout(() => {
+      for (const end = performance.now() + 80; performance.now() < end; );
+    });
+    await told;
+    return { tasks: flowed, control: true };
+  });
+  assert.ok(control);
+  assert.deepEqual(tasks, [], "milliseconds of tasks over 50 ms");
+});
