@@ -87,7 +87,7 @@ export class Core {
   /** @param {string | undefined} wasmURL */
   async #startHere(wasmURL) {
     try {
-      const { startCore } = await import("./host.js");
+      const { startCore } = await importHost();
       const handle = await startCore({ wasmURL: wasmURL ?? new URL("./msrp.wasm", import.meta.url).href, integrity: wasmIntegrity }, {
         // Never from within a call of the page's own, as from a worker.
         post: (message) => queueMicrotask(() => this.#receive(message)),
@@ -193,6 +193,20 @@ function targetOf(event) {
   if (event.message !== undefined) return ["message", event.message];
   if (event.session !== undefined) return ["session", event.session];
   return ["client", event.client];
+}
+
+async function importHost() {
+  try {
+    return await import("./host.js");
+  } catch (error) {
+    // Firefox goes on to refuse, under that name, what it could not load once.
+    const other = `${import.meta.url.replace(/[^/]*$/, "host.js")}?${Date.now()}`;
+    /** @type {Promise<typeof import("./host.js")>} */
+    const again = import(/* @vite-ignore */ /* webpackIgnore: true */ other);
+    return again.catch(() => {
+      throw error;
+    });
+  }
 }
 
 /**

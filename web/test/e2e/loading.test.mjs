@@ -27,12 +27,14 @@ for (const [browserName, start] of Object.entries(browsers)) {
     // Another build: a section of no meaning more.
     const stale = Buffer.concat([wasm, Buffer.from([0, 2, 1, 120])]);
     const asked = new Map();
+    let down = false;
     const variants = {
       untyped: (file) => file === "msrp.wasm" && { type: "application/octet-stream" },
       stale: (file) => file === "msrp.wasm" && { body: stale },
       mixed: (file, text) => file === "host.js" && { body: text.replaceAll(/sha384-[^"'`]+/g, "sha384-other") },
       cached: (file, text, count) => file === "msrp.wasm" && { body: count === 1 ? stale : wasm, headers: { "Cache-Control": "max-age=3600" } },
       failing: (file, text, count) => file === "msrp.wasm" && count <= 2 && { status: 503, body: "busy" },
+      hostless: (file) => file === "host.js" && down && { status: 503, body: "busy" },
       refused: () => ({ policy: policies("page").replace("worker-src 'self'", "worker-src 'none'") }),
       forbidden: () => ({ policy: policies("other") }),
       absent: (file) => file === "worker.js" && { status: 404, body: "" },
@@ -87,6 +89,14 @@ for (const [browserName, start] of Object.entries(browsers)) {
         const { page, connect } = await at(t, "failing");
         assert.match(await connect(worker), /cannot be loaded: http:\S+\/failing\/msrp\.wasm answered 503/);
         await noWorkers(page);
+        assert.equal(await connect(worker), "connected");
+      });
+
+      await subtest("a script that failed too", async (t) => {
+        const { connect } = await at(t, "hostless");
+        down = true;
+        assert.match(await connect(worker), /cannot be loaded: /);
+        down = false;
         assert.equal(await connect(worker), "connected");
       });
     }
