@@ -45,7 +45,7 @@ export class MsrpClient extends EventTarget {
     const target = new URL(url, location.href);
     if (target.protocol === "http:" || target.protocol === "https:") target.protocol = target.protocol.replace("http", "ws");
     if (target.protocol !== "ws:" && target.protocol !== "wss:") throw new MsrpError(`${target.href} is not a WebSocket URL (ws:// or wss://).`);
-    const acquiring = acquireCore({ wasmURL: options.wasmURL && new URL(options.wasmURL, location.href).href, worker: options.worker !== false });
+    const acquiring = acquireCore({ wasmURL: options.wasmURL && new URL(options.wasmURL, location.href).href, worker: options.worker });
     const core = await abortable(acquiring, signal).catch((error) => {
       acquiring.then((late) => releaseCore(late, closed()), () => {});
       throw error;

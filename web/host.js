@@ -2,18 +2,21 @@
 
 import { md5 } from "@noble/hashes/legacy.js";
 import { sha256 } from "@noble/hashes/sha2.js";
+import { wasmIntegrity } from "./integrity.js";
 import "./wasm_exec.js";
 import { toSource } from "./sources.js";
 
+/** @typedef {{wasmURL: string, integrity?: string}} Program where the core lies, and the hash that the page knows of it */
 /** @typedef {{post: (message: object, transfer: Transferable[]) => void, exited: (why: string) => void}} Page */
 
 /**
  * Loads and starts the core.
- * @param {string} wasmURL
+ * @param {Program} program
  * @param {Page} page what gets its messages, and learns of its end
  * @returns {Promise<(request: any) => void>} what takes requests
  */
-export async function startCore(wasmURL, page) {
+export async function startCore({ wasmURL, integrity = wasmIntegrity }, page) {
+  if (integrity !== wasmIntegrity) throw new Error(`${import.meta.url} and webmsrp.js are of two builds: publish the files of one build together, then reload the page`);
   const go = new Go();
   const instance = await load(wasmURL, go.importObject);
   /** @type {(request: any) => void} */
@@ -30,18 +33,37 @@ export async function startCore(wasmURL, page) {
       /** @type {any} */
       handle: undefined,
     };
-    // Go reads it at its start, before anything else can run.
-    const scope = /** @type {any} */ (globalThis);
-    scope.webmsrpHost = host;
+    let over = false;
     const exited = (/** @type {string} */ why) => {
+      if (over) return;
+      over = true;
+      // On the page's thread nothing else would end these.
+      for (const value of values ?? []) if (value instanceof WebSocket) value.close();
+      for (const timeout of go._scheduledTimeouts.values()) clearTimeout(timeout);
+      go._scheduledTimeouts.clear();
       failed(new Error(why)); // unless it was ready
       page.exited(why);
     };
-    go.run(instance).then(
+    const resume = go._resume.bind(go);
+    go._resume = () => {
+      if (over) return; // events may still come
+      try {
+        resume();
+      } catch (error) {
+        exited(/** @type {Error} */ (error).message);
+        throw error;
+      }
+    };
+    // Go reads it at its start, before anything else can run.
+    const scope = /** @type {any} */ (globalThis);
+    scope.webmsrpHost = host;
+    const running = go.run(instance);
+    delete scope.webmsrpHost;
+    const values = go._values; // Go lets go of them at its end
+    running.then(
       () => exited("the protocol core has ended"),
       (/** @type {Error} */ error) => exited(error.message),
     );
-    delete scope.webmsrpHost;
   });
   return (request) => {
     if (request.op === "send") request.body = toSource(request.body);
@@ -55,11 +77,31 @@ export async function startCore(wasmURL, page) {
  * @returns {Promise<WebAssembly.Instance>}
  */
 async function load(url, imports) {
-  const response = await fetch(url);
+  const response = await fetchCore(url);
   if (!response.ok) throw new Error(`${url} answered ${response.status} ${response.statusText}`);
   if (WebAssembly.instantiateStreaming && response.headers.get("Content-Type")?.startsWith("application/wasm")) {
     return (await WebAssembly.instantiateStreaming(response, imports)).instance;
   }
   // A server that does not know the type, or a browser that cannot stream.
   return (await WebAssembly.instantiate(await response.arrayBuffer(), imports)).instance;
+}
+
+/**
+ * Fetches the core, and no other than the one these modules belong to.
+ * @param {string} url
+ */
+async function fetchCore(url) {
+  if (!wasmIntegrity) return fetch(url);
+  try {
+    return await fetch(url, { integrity: wasmIntegrity });
+  } catch {
+    // The browser does not tell why. Without the hash it does, and what it
+    // holds in its cache, perhaps of an earlier build, gives way to the newest.
+    const newest = await fetch(url, { cache: "reload" });
+    if (!newest.ok) return newest;
+    await newest.arrayBuffer();
+  }
+  return fetch(url, { integrity: wasmIntegrity }).catch((cause) => {
+    throw new Error(`${url} is of another build than webmsrp.js: publish the files of one build together, then reload the page`, { cause });
+  });
 }

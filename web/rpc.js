@@ -1,6 +1,7 @@
 // The page's side of the protocol core: requests with answers, and events.
 
 import { MsrpError } from "./errors.js";
+import { wasmIntegrity } from "./integrity.js";
 
 /** @typedef {(event: any) => void} Listener */
 
@@ -17,55 +18,84 @@ export class Core {
   #send = () => {};
   /** @type {Worker | undefined} */
   #worker;
+  #watching = new AbortController();
   /** How many clients use it. */
   users = 0;
 
   /**
-   * @param {{wasmURL?: string, worker: boolean}} options
+   * @param {{wasmURL?: string, worker?: boolean}} options with worker undefined
+   *   a worker where there may be one
    * @returns {Promise<Core>}
    */
   static async start({ wasmURL, worker }) {
     const core = new Core();
-    if (worker) await core.#startWorker(wasmURL);
-    else await core.#startHere(wasmURL);
+    const refused = worker === false ? "" : await core.#startWorker(wasmURL);
+    if (refused === undefined) return core;
+    if (worker) throw core.#fail(refused);
+    if (refused) console.warn(`webmsrp: the protocol runs on the page's own thread: ${refused}`);
+    await core.#startHere(wasmURL);
     return core;
   }
 
-  /** @param {string | undefined} wasmURL */
+  /**
+   * @param {string | undefined} wasmURL
+   * @returns {Promise<string | undefined>} why there can be no worker
+   */
   async #startWorker(wasmURL) {
-    const worker = newWorker(new URL("./worker.js", import.meta.url));
-    this.#worker = worker;
-    await new Promise((resolve, reject) => {
+    const life = `webmsrp ${crypto.getRandomValues(new Uint32Array(4)).join(" ")}`;
+    /** @type {Worker} */
+    let worker;
+    let giveBack = () => {};
+    try {
+      [worker, giveBack] = newWorker();
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+    const refused = await new Promise((resolve, reject) => {
       worker.onmessage = ({ data }) => {
-        if (data.ready) resolve(undefined);
-        else if (data.exited) {
-          this.#crash(data.exited);
-          reject(this.#ended);
-        } else this.#receive(data);
+        if (data.ready) {
+          this.#worker = worker;
+          if (data.held) this.#watch(life);
+          resolve(undefined);
+        } else if (data.exited === undefined) this.#receive(data);
+        else if (this.#worker) this.#crash(data.exited);
+        else reject(this.#fail(data.exited));
       };
       worker.onerror = (event) => {
         event.preventDefault?.();
-        this.#crash(event.message || "the worker cannot be loaded");
-        reject(this.#ended);
+        if (this.#worker) this.#crash(event.message || "an error in the worker");
+        else resolve(`its worker was refused or cannot be loaded${event.message ? `: ${event.message}` : ""}`);
       };
-      worker.postMessage({ wasmURL });
+      worker.postMessage({ wasmURL, integrity: wasmIntegrity, life });
+    }).finally(() => {
+      giveBack();
+      if (!this.#worker) worker.terminate();
     });
     this.#send = (request, transfer) => worker.postMessage(request, transfer);
+    return refused;
+  }
+
+  /**
+   * Waits for the lock that the worker holds: nothing else tells of the end of
+   * one that the browser has stopped.
+   * @param {string} life
+   */
+  #watch(life) {
+    navigator.locks.request(life, { signal: this.#watching.signal }, () => this.#crash("the browser has ended its worker")).catch(() => {});
   }
 
   /** @param {string | undefined} wasmURL */
   async #startHere(wasmURL) {
-    const { startCore } = await import("./host.js");
     try {
-      const handle = await startCore(wasmURL ?? new URL("./msrp.wasm", import.meta.url).href, {
+      const { startCore } = await importHost();
+      const handle = await startCore({ wasmURL: wasmURL ?? new URL("./msrp.wasm", import.meta.url).href, integrity: wasmIntegrity }, {
         // Never from within a call of the page's own, as from a worker.
         post: (message) => queueMicrotask(() => this.#receive(message)),
         exited: (why) => this.#crash(why),
       });
       this.#send = (request) => handle(request);
     } catch (error) {
-      this.#crash(`cannot load the protocol core: ${error instanceof Error ? error.message : error}`);
-      throw this.#ended;
+      throw this.#fail(error instanceof Error ? error.message : String(error));
     }
   }
 
@@ -82,6 +112,16 @@ export class Core {
     else waiting?.resolve(message.result);
   }
 
+  /**
+   * @param {string} why The core did not start.
+   * @returns {MsrpError}
+   */
+  #fail(why) {
+    const error = new MsrpError(`The protocol core cannot be loaded: ${why}`);
+    this.#end(error);
+    return error;
+  }
+
   /** @param {string} why The core is gone. */
   #crash(why) {
     this.#end(new MsrpError(`The protocol core stopped: ${why}`));
@@ -91,6 +131,7 @@ export class Core {
   #end(error) {
     if (this.#ended) return;
     this.#ended = error;
+    this.#watching.abort();
     this.#worker?.terminate();
     for (const { reject } of this.#waiting.values()) reject(this.#ended);
     this.#waiting.clear();
@@ -127,7 +168,7 @@ export class Core {
         this.#send({ id, op, ...fields }, transfer);
       } catch (error) {
         this.#waiting.delete(id);
-        reject(error);
+        reject(this.#ended ?? error);
       }
     });
   }
@@ -154,19 +195,36 @@ function targetOf(event) {
   return ["client", event.client];
 }
 
+async function importHost() {
+  try {
+    return await import("./host.js");
+  } catch (error) {
+    // Firefox goes on to refuse, under that name, what it could not load once.
+    const other = `${import.meta.url.replace(/[^/]*$/, "host.js")}?${Date.now()}`;
+    /** @type {Promise<typeof import("./host.js")>} */
+    const again = import(/* @vite-ignore */ /* webpackIgnore: true */ other);
+    return again.catch(() => {
+      throw error;
+    });
+  }
+}
+
 /**
  * A module worker, through a Blob where the script lies on another origin:
  * browsers refuse those otherwise.
- * @param {URL} url
+ * @returns {[worker: Worker, giveBack: () => void]} and what to call once it runs
  */
-function newWorker(url) {
-  if (url.origin === location.origin) return new Worker(url, { type: "module" });
+function newWorker() {
+  const url = new URL("./worker.js", import.meta.url);
+  // In these words bundlers find it.
+  if (url.origin === location.origin) return [new Worker(new URL("./worker.js", import.meta.url), { type: "module" }), () => {}];
   const blob = URL.createObjectURL(new Blob([`import ${JSON.stringify(url.href)};`], { type: "text/javascript" }));
+  const giveBack = () => URL.revokeObjectURL(blob);
   try {
-    return new Worker(blob, { type: "module" });
-  } finally {
-    // The worker has begun to load it by then.
-    setTimeout(() => URL.revokeObjectURL(blob), 10_000);
+    return [new Worker(blob, { type: "module" }), giveBack];
+  } catch (error) {
+    giveBack();
+    throw error;
   }
 }
 
@@ -175,7 +233,7 @@ const cores = new Map();
 
 /**
  * The core for these options, shared by all clients.
- * @param {{wasmURL?: string, worker: boolean}} options
+ * @param {{wasmURL?: string, worker?: boolean}} options
  */
 export async function acquireCore(options) {
   const key = `${options.worker} ${options.wasmURL ?? ""}`;

@@ -1,5 +1,5 @@
-// What of Go's wasm_exec.js the host uses: the build copies that file, so it is
-// not here to be checked, and is not ours to be.
+// What of Go's wasm_exec.js the host uses, and what the build puts in: neither
+// is here to be checked.
 
 export {};
 
@@ -7,5 +7,12 @@ declare global {
   class Go {
     readonly importObject: WebAssembly.Imports;
     run(instance: WebAssembly.Instance): Promise<void>;
+    /** Goes on with the program: every event and timer comes through here. */
+    _resume(): void;
+    /** What the program holds of JavaScript's, from run on. */
+    _values: unknown[];
+    _scheduledTimeouts: Map<number, ReturnType<typeof setTimeout>>;
   }
+  /** See integrity.js. */
+  const WASM_INTEGRITY: string;
 }

@@ -45,9 +45,12 @@ export interface MsrpConnectOptions {
   password?: string;
   /** Asked when connecting and before each session for credentials that may last for a short time. */
   credentials?: () => MsrpCredentials | Promise<MsrpCredentials>;
-  /** Where msrp.wasm lies. Default: beside this module. */
+  /** Where msrp.wasm lies, of the same build as this module. Default: beside it. */
   wasmURL?: string | URL;
-  /** false runs the protocol on the page's own thread. Default: in a worker. */
+  /**
+   * Whether the protocol runs in a worker or on the page's own thread. Default:
+   * in a worker, or on the page's thread where a worker is refused.
+   */
   worker?: boolean;
   /** Gives up connecting. */
   signal?: AbortSignal;

@@ -1,11 +1,13 @@
 // What the browser tests share: the real program in its own process, a native
-// peer in another, Debian's Chromium, and a person's way of using the page.
+// peer in another, Debian's Chromium and Firefox, and a person's way of using
+// the page.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createHash, X509Certificate } from "node:crypto";
 import { EventEmitter, once } from "node:events";
 import { access, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import readline from "node:readline";
@@ -167,15 +169,27 @@ const chromiumFlags = [
 
 /** Starts Chromium with a fresh profile. */
 export async function startBrowser(t, ...flags) {
-  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  await access(executablePath).catch(() => assert.fail(`there is no ${executablePath}: run "make test", or set CHROMIUM`));
-  const browser = await puppeteer.launch({
-    executablePath,
-    args: [...chromiumFlags, ...flags],
-    ignoreDefaultArgs: true,
-    userDataDir: await directory(t),
-    pipe: true,
-  });
+  const executablePath = await present("CHROMIUM", "/usr/bin/chromium");
+  return launch(t, { executablePath, args: [...chromiumFlags, ...flags], ignoreDefaultArgs: true, userDataDir: await directory(t), pipe: true });
+}
+
+/** Starts Firefox with a fresh profile. */
+export async function startFirefox(t) {
+  const executablePath = await present("FIREFOX", "/usr/bin/firefox-esr");
+  return launch(t, { browser: "firefox", executablePath, args: ["--headless"] });
+}
+
+/** What the same tests run in. */
+export const browsers = { Chromium: startBrowser, Firefox: startFirefox };
+
+async function present(variable, usual) {
+  const file = process.env[variable] ?? usual;
+  await access(file).catch(() => assert.fail(`there is no ${file}: run "make test", or set ${variable}`));
+  return file;
+}
+
+async function launch(t, options) {
+  const browser = await puppeteer.launch(options);
   t.after(() => browser.close());
   return browser;
 }
@@ -183,29 +197,78 @@ export async function startBrowser(t, ...flags) {
 /**
  * Opens a page in a context of its own, so that nothing is shared between two
  * people. What it says on its console as an error fails the test, except what
- * expected matches.
+ * expected matches. first runs in the page before all of its scripts.
  */
-export async function openPage(t, browser, url, { expected = /(?!)/, dark = false, width = 1024, height = 720 } = {}) {
+export async function openPage(t, browser, url, { expected = /(?!)/, dark = false, width = 1024, height = 720, first = undefined } = {}) {
   const context = await browser.createBrowserContext();
   const page = await context.newPage();
   page.setDefaultTimeout(guard);
   await page.setViewport({ width, height });
-  await page.emulateMediaFeatures([
-    { name: "prefers-color-scheme", value: dark ? "dark" : "light" },
-    { name: "prefers-reduced-motion", value: "reduce" },
-  ]);
+  // Firefox has its answers fixed.
+  if (browser.process().spawnfile.includes("chrom")) {
+    await page.emulateMediaFeatures([
+      { name: "prefers-color-scheme", value: dark ? "dark" : "light" },
+      { name: "prefers-reduced-motion", value: "reduce" },
+    ]);
+  }
+  if (first) await page.evaluateOnNewDocument(first);
   const errors = [];
-  page.on("pageerror", (error) => errors.push(String(error)));
-  page.on("console", (message) => {
-    if (["error", "warn"].includes(message.type()) && !expected.test(message.text())) errors.push(message.text());
-  });
-  page.on("requestfailed", (request) => {
-    const text = `${request.url()} ${request.failure()?.errorText}`;
-    if (!expected.test(text)) errors.push(text);
-  });
+  const note = (text) => expected.test(text) || errors.push(text);
+  page.on("pageerror", (error) => note(String(error)));
+  page.on("console", (message) => ["error", "warn"].includes(message.type()) && note(message.text()));
+  page.on("requestfailed", (request) => note(`${request.url()} ${request.failure()?.errorText}`));
   t.after(() => assert.deepEqual(errors, [], "the page has errors on its console"));
   await page.goto(url, { waitUntil: "load" });
   return page;
+}
+
+/**
+ * The Content-Security-Policy of each file, as web/README.md has it: WebAssembly
+ * is for the worker alone, or on the page named "page" for its own thread.
+ */
+export function policies(variant, file) {
+  const wasm = file === "worker.js" || variant === "page" ? " 'wasm-unsafe-eval'" : "";
+  return `default-src 'none'; script-src 'self'${wasm}; worker-src 'self'; connect-src 'self' ws://127.0.0.1:*; img-src data:`;
+}
+
+/**
+ * Serves what was built the way that another web server might. The first part
+ * of a URL's path names a variant; answer(variant, file) says what of the
+ * answer is other than usual: status, type, body, headers.
+ */
+export async function startSite(t, answer = () => ({})) {
+  const blank = '<!doctype html><html lang="en"><title>test</title><link rel="icon" href="data:,">';
+  const types = { ".js": "text/javascript", ".wasm": "application/wasm", ".html": "text/html", ".css": "text/css" };
+  const server = createServer(async (request, response) => {
+    const [, variant, file] = new URL(request.url, "http://site").pathname.match(/^\/([^/]*)\/?(.*)$/);
+    try {
+      const usual = file ? await readFile(path.join(root, "web/dist", file)).catch(() => undefined) : blank;
+      const { body = usual, status = body === undefined ? 404 : 200, type = types[path.extname(file)] ?? "text/html", headers } = (await answer(variant, file)) ?? {};
+      response.writeHead(status, { "Content-Type": type, "Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*", ...headers });
+      response.end(body);
+    } catch (error) {
+      response.writeHead(500).end(String(error));
+    }
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return { origin: `http://127.0.0.1:${server.address().port}` };
+}
+
+/** Waits until a page has no worker any more. */
+export async function noWorkers(page) {
+  while (page.workers().length > 0) {
+    await new Promise((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error(`the page still has ${page.workers().length} workers`)), guard);
+      page.once("workerdestroyed", () => {
+        clearTimeout(late);
+        resolve();
+      });
+    });
+  }
 }
 
 /** A person at the page. */

@@ -37,19 +37,24 @@ const dataURL = (data, type) => `data:${type};base64,${Buffer.from(data).toStrin
 for (const type of ["application/wasm", "application/octet-stream"]) {
   test(`a core that ends before it is ready has not started (as ${type})`, async () => {
     const noted = page();
-    await assert.rejects(startCore(dataURL(ending, type), noted), /has ended/);
+    await assert.rejects(startCore({ wasmURL: dataURL(ending, type) }, noted), /has ended/);
     assert.equal(noted.exits.length, 1);
   });
 }
 
 test("what is no core is refused", async () => {
-  await assert.rejects(startCore(dataURL(new Uint8Array([1, 2, 3]), "application/wasm"), page()), WebAssembly.CompileError);
-  await assert.rejects(startCore(new URL("../../missing.wasm", import.meta.url).href, page()), /missing\.wasm answered 404 Not Found/);
+  await assert.rejects(startCore({ wasmURL: dataURL(new Uint8Array([1, 2, 3]), "application/wasm") }, page()), WebAssembly.CompileError);
+  await assert.rejects(startCore({ wasmURL: new URL("../../missing.wasm", import.meta.url).href }, page()), /missing\.wasm answered 404 Not Found/);
+});
+
+test("a page of another build is refused", async () => {
+  const wasmURL = new URL("../../msrp.wasm", import.meta.url).href;
+  await assert.rejects(startCore({ wasmURL, integrity: "sha384-other" }, page()), /host\.js and webmsrp\.js are of two builds: publish/);
 });
 
 test("the real core answers what it cannot do, and goes on", async () => {
   const noted = page();
-  const handle = await startCore(new URL("../../msrp.wasm", import.meta.url).href, noted);
+  const handle = await startCore({ wasmURL: new URL("../../msrp.wasm", import.meta.url).href }, noted);
   for (const [request, words] of [
     [{ id: 1, op: "session", client: 1 }, /client is closed/],
     [{ id: 2, op: "offer", session: 1 }, /session is closed/],

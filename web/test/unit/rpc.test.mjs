@@ -119,7 +119,6 @@ test("a core that does not start says why", async (t) => {
 
 test("the worker is a module, from a Blob where it lies on another origin", async (t) => {
   const made = scriptWorkers(t);
-  t.mock.timers.enable({ apis: ["setTimeout"] });
   Core.start({ worker: true });
   const own = await made.next();
   assert.match(own.url.href, /\/worker\.js$/);
@@ -133,8 +132,35 @@ test("the worker is a module, from a Blob where it lies on another origin", asyn
   assert.deepEqual(far.options, { type: "module" });
   const script = await resolveObjectURL(far.url).text();
   assert.equal(script, `import ${JSON.stringify(own.url.href)};`);
-  t.mock.timers.tick(60_000);
+  far.say({ ready: true });
+  await turns();
   assert.equal(resolveObjectURL(far.url), undefined, "it is given back");
+});
+
+test("where workers are refused the core runs on the page's thread, unless a worker was asked for", async (t) => {
+  const warned = [];
+  t.mock.method(console, "warn", (text) => warned.push(text));
+  const made = scriptWorkers(t);
+  const starting = Core.start({});
+  (await made.next()).onerror({ message: "a policy" });
+  const here = await starting;
+  await assert.rejects(here.call("session", { client: 1 }), /client is closed/);
+  assert.match(warned.shift(), /own thread: .*a policy/);
+
+  const { Worker } = globalThis;
+  globalThis.Worker = class {
+    constructor() {
+      throw new DOMException("not here", "SecurityError");
+    }
+  };
+  t.after(() => (globalThis.Worker = Worker));
+  const thrown = await Core.start({});
+  assert.equal(thrown.ended, false);
+  assert.match(warned.shift(), /own thread: not here/);
+  for (const core of [here, thrown]) core.stop(done);
+
+  await assert.rejects(Core.start({ worker: true }), (error) => error instanceof MsrpError && error.message.includes("not here"));
+  assert.deepEqual(warned, []);
 });
 
 /** What ends the use of a core. */
