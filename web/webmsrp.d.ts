@@ -49,6 +49,8 @@ export interface MsrpConnectOptions {
   wasmURL?: string | URL;
   /** false runs the protocol on the page's own thread. Default: in a worker. */
   worker?: boolean;
+  /** The most octets of body in one SEND, unless the relay grants less. Default: what it grants, else 8 KiB. */
+  chunkSize?: number;
   /** Gives up connecting. */
   signal?: AbortSignal;
 }
