@@ -22,6 +22,8 @@ type client struct {
 	direct   *call.RelayHost // for sessions that ask for direct mode
 	relayed  *call.RelayHost // and those that do not
 
+	chunkSize int // 0 for the default
+
 	mu                 sync.Mutex
 	username, password string
 }
@@ -32,6 +34,7 @@ func (s *service) connect(r request) later {
 	c := &client{
 		url: r.str("url"), username: r.str("username"), password: r.str("password"),
 		endpoint: msrp.NewEndpoint(nil), until: make(until), ready: make(chan struct{}),
+		chunkSize: int(r.num("chunkSize")),
 	}
 	secure := r.flag("secure")
 	s.clients[number] = c
@@ -86,7 +89,7 @@ func (c *client) setCredentials(r request) {
 // host gives the client's sessions their places at the relay.
 func (c *client) host(noDirect bool) *call.RelayHost {
 	return &call.RelayHost{
-		Conn: c.conn, Transport: msrp.TransportWS, NoDirect: noDirect,
+		Conn: c.conn, Transport: msrp.TransportWS, NoDirect: noDirect, ChunkSize: c.chunkSize,
 		Relay: func(secure bool) (msrp.URI, error) { return call.RelayURI(c.url, secure) },
 		Credentials: func(context.Context) (string, string, error) {
 			c.mu.Lock()

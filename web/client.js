@@ -53,7 +53,7 @@ export class MsrpClient extends EventTarget {
     const client = new MsrpClient(core, target.href, options);
     try {
       const { username, password } = (await abortable((async () => options.credentials?.())(), signal)) ?? options;
-      await abortable(core.call("connect", { client: client.#number, url: target.href, secure: client.#secure, username, password }), signal);
+      await abortable(core.call("connect", { client: client.#number, url: target.href, secure: client.#secure, chunkSize: options.chunkSize ?? 0, username, password }), signal);
     } catch (error) {
       await client.close();
       throw error;

@@ -52,6 +52,8 @@ export interface MsrpConnectOptions {
    * in a worker, or on the page's thread where a worker is refused.
    */
   worker?: boolean;
+  /** The most octets of body in one SEND, unless the relay grants less. Default: what it grants, else 8 KiB. */
+  chunkSize?: number;
   /** Gives up connecting. */
   signal?: AbortSignal;
 }

@@ -26,6 +26,9 @@ type RelayHost struct {
 	Transport string
 	// NoDirect keeps from asking for direct mode.
 	NoDirect bool
+	// ChunkSize is the most octets of body in one SEND, if the relay grants no
+	// less. Default: what it grants, else 8 KiB.
+	ChunkSize int
 
 	mu       sync.Mutex
 	reserved *reservation
@@ -114,8 +117,12 @@ func (h *RelayHost) take(ctx context.Context, secure bool) (place *Place, expire
 	if err != nil {
 		return nil, 0, err
 	}
+	chunkSize := grant.ChunkSize
+	if h.ChunkSize > 0 && (chunkSize == 0 || h.ChunkSize < chunkSize) {
+		chunkSize = h.ChunkSize
+	}
 	return &Place{
 		URI: uri, Path: grant.PathFor(uri), UsePath: grant.UsePath, Conn: h.Conn,
-		Setup: sdp.ActPass, ChunkSize: grant.ChunkSize, Fingerprint: grant.Fingerprint, Direct: grant.Direct,
+		Setup: sdp.ActPass, ChunkSize: chunkSize, Fingerprint: grant.Fingerprint, Direct: grant.Direct,
 	}, grant.Expires, nil
 }

@@ -2,51 +2,13 @@
 // a WebSocket and exchanges messages with an endpoint over TCP.
 
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { existsSync } from "node:fs";
-import { readdir, readFile, writeFile } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
-import { directory, guard, openPage, Process, sha256, startBrowser, startDev, startPeer } from "./rig.mjs";
+import { answerOf, hasKamailio, startKamailio } from "./kamailio.mjs";
+import { directory, openPage, sha256, startBrowser, startDev, startPeer } from "./rig.mjs";
 
-async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-/** Waits until something takes connections; Kamailio does not say when. */
-async function listening(port) {
-  for (const end = Date.now() + guard; ; ) {
-    const socket = connect(port, "127.0.0.1");
-    try {
-      await once(socket, "connect");
-      return;
-    } catch (error) {
-      if (Date.now() > end) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    } finally {
-      socket.destroy();
-    }
-  }
-}
-
-async function startKamailio(t) {
-  const dir = await directory(t);
-  const port = await freePort();
-  const config = await readFile(new URL("../../../msrp/testdata/kamailio.cfg", import.meta.url), "utf8");
-  const lib = (await readdir("/usr/lib")).find((name) => existsSync(`/usr/lib/${name}/kamailio/modules`));
-  await writeFile(path.join(dir, "kamailio.cfg"), config.replaceAll("@PORT@", port).replace("@MODULES@", `/usr/lib/${lib}/kamailio/modules/`));
-  const args = ["-f", path.join(dir, "kamailio.cfg"), "-DD", "-E", "-w", dir, "-P", path.join(dir, "pid"), "-Y", dir];
-  const kamailio = new Process(t, "/usr/sbin/kamailio", args);
-  await listening(port).catch(() => assert.fail(`Kamailio does not listen:\n${kamailio.output}`));
-  return { kamailio, port };
-}
-
-const skip = existsSync("/usr/sbin/kamailio") ? false : "NOT TESTED: there is no Kamailio here";
+const skip = hasKamailio ? false : "NOT TESTED: there is no Kamailio here";
 
 test("the browser behind Kamailio and a TCP peer", { skip }, async (t) => {
   const { kamailio, port } = await startKamailio(t);
@@ -61,35 +23,18 @@ test("the browser behind Kamailio and a TCP peer", { skip }, async (t) => {
   const file = Buffer.from(Array.from({ length: 300_000 }, (_, at) => (at * 7919) >> 3));
 
   await page.evaluate(
-    async (url, uri) => {
+    async (url, answer) => {
       const { MsrpClient } = await import("/webmsrp.js");
       const client = await MsrpClient.connect(url, { username: "alice", password: "secret" });
       const session = client.createSession();
       const offer = await session.createOffer();
-      const bob = new URL(uri.replace("msrp:", "http:"));
-      // There is no signalling: the answer of an endpoint that waits to be
-      // connected to, as its URI has it.
-      await session.setRemoteDescription({
-        type: "answer",
-        sdp: [
-          "v=0",
-          `o=- 1 1 IN IP4 ${bob.hostname}`,
-          "s=-",
-          `c=IN IP4 ${bob.hostname}`,
-          "t=0 0",
-          `m=message ${bob.port} TCP/MSRP *`,
-          "a=accept-types:*",
-          "a=setup:passive",
-          `a=path:${uri}`,
-          "",
-        ].join("\r\n"),
-      });
+      await session.setRemoteDescription(answer); // there is no signalling
       const messages = [];
       session.addEventListener("message", ({ message }) => messages.push(message));
       Object.assign(window, { client, session, messages, path: offer.sdp.match(/a=path:(.*)/)[1] });
     },
     `ws://127.0.0.1:${port}/msrp`,
-    uri,
+    answerOf(uri),
   ).catch((error) => assert.fail(`${error.message}\nKamailio says:\n${kamailio.output}`));
   assert.match(await page.evaluate(() => window.path), new RegExp(`^msrp://127\\.0\\.0\\.1:${port}/\\S+;tcp msrp:\\S+;ws`));
 
