@@ -367,7 +367,7 @@ func (l *Link) credit(t *token, from *Link, id, message string) {
 	o := f.owed.add()
 	*o = owed{
 		link: from, to: [1]msrp.URI(from.origin), from: [1]msrp.URI{from.target},
-		id: append(o.id[:0], id...), message: append(o.message[:0], message...), until: from.now.Add(stallTimeout),
+		id: append(o.id[:0], id...), message: append(o.message[:0], message...), until: time.Now().Add(stallTimeout),
 	}
 	l.mu.Unlock()
 }

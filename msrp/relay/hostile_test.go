@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -72,6 +73,45 @@ func TestNextHopThatDoesNotRead(t *testing.T) {
 		time.Sleep(stallTimeout)
 		synctest.Wait()
 		assert.Zero(t, r.relay.Stats().Links)
+	})
+}
+
+// A stubborn transport does not close before somebody lets it, as TLS whose
+// neighbour does not read.
+type stubborn struct {
+	msrp.Transport
+	closing, let chan struct{}
+}
+
+func (s *stubborn) Close(reason error) error {
+	close(s.closing)
+	<-s.let
+	return s.Transport.Close(reason)
+}
+
+// Whoever ends the connection to a next hop does not wait for it: it may be the
+// reader of a connection that serves many, or the timer of all tokens.
+func TestNextHopThatDoesNotClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hop := &stubborn{closing: make(chan struct{}), let: make(chan struct{})}
+		r := newRig(t, func(c *Config) {
+			dial := c.Dial
+			c.Dial = func(ctx context.Context, to Hop) (msrp.Transport, error) {
+				var err error
+				hop.Transport, err = dial(ctx, to)
+				return hop, err
+			}
+		})
+		dialled := r.door(bobHost)
+		alice := r.browser()
+		d := alice.token("alice", aliceURI, true)
+		alice.send("SEND", d+" "+bobURI, aliceURI, nil, "Message-ID: h3ll0", "Failure-Report: no")
+		dialled().want("SEND", bobURI, d)
+		link := r.relay.lookup(path(t, d)[0]).linkTo(path(t, bobURI)[0], nil)
+		synctest.Wait() // until nobody writes to it
+		link.finish()
+		<-hop.closing
+		close(hop.let)
 	})
 }
 
