@@ -167,6 +167,69 @@ func TestManyNextHops(t *testing.T) {
 	assert.EqualValues(t, 1, r.relay.Stats().LinksRefused)
 }
 
+// What is owed to a sender that ignores its credit is bounded, even where its peer
+// reads all the time.
+func TestSenderThatIgnoresItsCredit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		t.Cleanup(func() { synctest.Wait() })
+		t.Cleanup(func() { r.relay.Close() })
+		alice := r.browser()
+		alice.c.SetDeadline(time.Time{})
+		d := alice.token("alice", aliceURI, true)
+		bob := r.peer()
+		bob.c.SetDeadline(time.Time{})
+		go io.Copy(io.Discard, bob.c)
+		send := func(size int, failure string) {
+			u := msrp.Unit{
+				TransactionID: "tr4ns4ct", Method: msrp.MethodSend, To: path(t, d), From: path(t, bobURI),
+				Header: msrp.Header{{Name: "Message-ID", Value: "m3ss4ge1"}, {Name: "Failure-Report", Value: failure}, {Name: "Content-Type", Value: "text/plain"}},
+			}
+			bob.c.Write(u.Append(nil, []byte(strings.Repeat("x", size))))
+		}
+		for range 2 * maxQueued / (60 << 10) {
+			send(60<<10, "no")
+		}
+		more := make(chan struct{})
+		defer close(more)
+		go func() {
+			for range more {
+				for range 100 {
+					send(1, "yes")
+				}
+			}
+		}()
+		owner, token := r.relay.lookup(path(t, d)[0]).owner, r.relay.lookup(path(t, d)[0])
+		state := func() (queued, owed int) {
+			synctest.Wait()
+			owner.mu.Lock()
+			defer owner.mu.Unlock()
+			f := owner.flows.of(token)
+			return f.queued, f.owed.len()
+		}
+		queued, owed := state()
+		next := func() {
+			if g := alice.read(); g.FailureReport().WantsOK() {
+				alice.answer(g.TransactionID, 200, d, aliceURI)
+			}
+		}
+		most := 0
+		for owed >= most && owed <= 2*maxOwed {
+			most = owed
+			select {
+			case more <- struct{}{}:
+			default:
+				next() // the sender is not read from any more
+			}
+			for queued, owed = state(); queued > 2*maxQueued; queued, owed = state() {
+				next()
+			}
+		}
+		assert.Less(t, most, 2*maxOwed)
+		assert.Zero(t, owed) // paid
+	})
+}
+
 // With Failure-Report partial no response need ever come, and what waits for
 // one is bounded.
 func TestManyUnansweredPartials(t *testing.T) {
