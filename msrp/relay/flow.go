@@ -24,6 +24,11 @@ const (
 	overrun = window + 256<<10
 	// maxEnds is what may wait beyond that, to say that messages end unfinished.
 	maxEnds = 128 << 10
+	// maxOwed is how many 200s of one session may be held back: more than SENDs of
+	// that size. Whoever ignores them has as many as pass in stallTimeout.
+	maxOwed = 16 << 10
+	// stallStep is how often at most they are looked through for late ones.
+	stallStep = 100 * time.Millisecond
 )
 
 // flows are those of one link by their tokens. Most links have one.
@@ -367,7 +372,7 @@ func (l *Link) credit(t *token, from *Link, id, message string) {
 	o := f.owed.add()
 	*o = owed{
 		link: from, to: [1]msrp.URI(from.origin), from: [1]msrp.URI{from.target},
-		id: append(o.id[:0], id...), message: append(o.message[:0], message...), until: from.now.Add(stallTimeout),
+		id: append(o.id[:0], id...), message: append(o.message[:0], message...), until: time.Now().Add(stallTimeout),
 	}
 	l.mu.Unlock()
 }
@@ -388,7 +393,7 @@ func (l *Link) stalled(f *flow) {
 		if f.owed.len() == 0 {
 			f.owed = nil
 		} else {
-			f.timer.Reset(f.owed.all[0].until.Sub(now))
+			f.timer.Reset(max(f.owed.all[0].until.Sub(now), stallStep))
 		}
 	}
 	l.mu.Unlock()
@@ -430,7 +435,8 @@ func (l *Link) room(t *token, from *Link) bool {
 
 // fits reports whether a flow, which may be nil, takes another piece; l.mu is held.
 func (l *Link) fits(f *flow) bool {
-	return f == nil || f.queued == 0 || f.queued <= maxQueued+overrun && l.relay.queued.Load() <= l.relay.config.MaxBuffered
+	return f == nil || f.queued == 0 ||
+		f.queued <= maxQueued+overrun && f.owed.len() < maxOwed && l.relay.queued.Load() <= l.relay.config.MaxBuffered
 }
 
 // roomForEnd reports whether the session's queue on l takes the end of a message

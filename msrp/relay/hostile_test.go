@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -75,6 +76,45 @@ func TestNextHopThatDoesNotRead(t *testing.T) {
 	})
 }
 
+// A stubborn transport does not close before somebody lets it, as TLS whose
+// neighbour does not read.
+type stubborn struct {
+	msrp.Transport
+	closing, let chan struct{}
+}
+
+func (s *stubborn) Close(reason error) error {
+	close(s.closing)
+	<-s.let
+	return s.Transport.Close(reason)
+}
+
+// Whoever ends the connection to a next hop does not wait for it: it may be the
+// reader of a connection that serves many, or the timer of all tokens.
+func TestNextHopThatDoesNotClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hop := &stubborn{closing: make(chan struct{}), let: make(chan struct{})}
+		r := newRig(t, func(c *Config) {
+			dial := c.Dial
+			c.Dial = func(ctx context.Context, to Hop) (msrp.Transport, error) {
+				var err error
+				hop.Transport, err = dial(ctx, to)
+				return hop, err
+			}
+		})
+		dialled := r.door(bobHost)
+		alice := r.browser()
+		d := alice.token("alice", aliceURI, true)
+		alice.send("SEND", d+" "+bobURI, aliceURI, nil, "Message-ID: h3ll0", "Failure-Report: no")
+		dialled().want("SEND", bobURI, d)
+		link := r.relay.lookup(path(t, d)[0]).linkTo(path(t, bobURI)[0], nil)
+		synctest.Wait() // until nobody writes to it
+		link.finish()
+		<-hop.closing
+		close(hop.let)
+	})
+}
+
 // A peer that serves many sessions over one connection still gets what was queued
 // when one of them ends, and then nothing of that session is left.
 func TestQueueEndsAfterItsToken(t *testing.T) {
@@ -125,6 +165,69 @@ func TestManyNextHops(t *testing.T) {
 	late := r.browser()
 	assert.Equal(t, errFull, <-late.done)
 	assert.EqualValues(t, 1, r.relay.Stats().LinksRefused)
+}
+
+// What is owed to a sender that ignores its credit is bounded, even where its peer
+// reads all the time.
+func TestSenderThatIgnoresItsCredit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		t.Cleanup(func() { synctest.Wait() })
+		t.Cleanup(func() { r.relay.Close() })
+		alice := r.browser()
+		alice.c.SetDeadline(time.Time{})
+		d := alice.token("alice", aliceURI, true)
+		bob := r.peer()
+		bob.c.SetDeadline(time.Time{})
+		go io.Copy(io.Discard, bob.c)
+		send := func(size int, failure string) {
+			u := msrp.Unit{
+				TransactionID: "tr4ns4ct", Method: msrp.MethodSend, To: path(t, d), From: path(t, bobURI),
+				Header: msrp.Header{{Name: "Message-ID", Value: "m3ss4ge1"}, {Name: "Failure-Report", Value: failure}, {Name: "Content-Type", Value: "text/plain"}},
+			}
+			bob.c.Write(u.Append(nil, []byte(strings.Repeat("x", size))))
+		}
+		for range 2 * maxQueued / (60 << 10) {
+			send(60<<10, "no")
+		}
+		more := make(chan struct{})
+		defer close(more)
+		go func() {
+			for range more {
+				for range 100 {
+					send(1, "yes")
+				}
+			}
+		}()
+		owner, token := r.relay.lookup(path(t, d)[0]).owner, r.relay.lookup(path(t, d)[0])
+		state := func() (queued, owed int) {
+			synctest.Wait()
+			owner.mu.Lock()
+			defer owner.mu.Unlock()
+			f := owner.flows.of(token)
+			return f.queued, f.owed.len()
+		}
+		queued, owed := state()
+		next := func() {
+			if g := alice.read(); g.FailureReport().WantsOK() {
+				alice.answer(g.TransactionID, 200, d, aliceURI)
+			}
+		}
+		most := 0
+		for owed >= most && owed <= 2*maxOwed {
+			most = owed
+			select {
+			case more <- struct{}{}:
+			default:
+				next() // the sender is not read from any more
+			}
+			for queued, owed = state(); queued > 2*maxQueued; queued, owed = state() {
+				next()
+			}
+		}
+		assert.Less(t, most, 2*maxOwed)
+		assert.Zero(t, owed) // paid
+	})
 }
 
 // With Failure-Report partial no response need ever come, and what waits for
@@ -251,24 +354,29 @@ func TestOneNoticeForEachPiece(t *testing.T) {
 	d := alice.token("alice", aliceURI, false)
 	go alice.c.Write([]byte("MSRP l0ngch4nk SEND\r\nTo-Path: " + d + " " + bobURI + "\r\nFrom-Path: " + aliceURI +
 		"\r\nMessage-ID: m3ss4ge1\r\nByte-Range: 1-*/30000\r\nContent-Type: text/plain\r\n\r\n" + strings.Repeat("x", 30000) + "\r\n-------l0ngch4nk$\r\n"))
-	next, response := int64(1), 0
-	for next <= 30000 || response == 0 {
+	notices := map[int64]int64{} // from which octet to which
+	for octets, response := int64(0), 0; octets < 30000 || response == 0; {
 		g := alice.read()
 		if g.IsResponse() {
 			response = g.Code
 			if response == msrp.StatusTimeout {
-				assert.EqualValues(t, 1, next)
+				assert.Empty(t, notices)
 				alice.wantSilence(d, aliceURI)
 				return
 			}
+			assert.Equal(t, msrp.StatusOK, response)
 			continue
 		}
 		require.Equal(t, "REPORT", g.Method)
-		assert.Equal(t, next, g.ByteRange().Start)
 		assert.Equal(t, msrp.StatusTimeout, g.Status().Code)
-		next = g.ByteRange().End + 1
+		notices[g.ByteRange().Start] = g.ByteRange().End
+		octets += g.ByteRange().End - g.ByteRange().Start + 1
 	}
-	assert.Equal(t, msrp.StatusOK, response)
+	next := int64(1)
+	for range len(notices) {
+		require.Contains(t, notices, next)
+		next = notices[next] + 1
+	}
 	assert.EqualValues(t, 30001, next)
 }
 

@@ -5,6 +5,8 @@ import (
 	"net"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -16,8 +18,10 @@ import (
 type hasty struct {
 	*msrp.Stream
 	c       *hastyConn
-	ready   atomic.Bool // what Ready reports
-	partial bool        // TryFlush gets nothing done
+	ready   atomic.Bool   // what Ready reports
+	gate    chan struct{} // TryFlush waits until it is closed, nil for nothing
+	partial bool          // TryFlush gets nothing done
+	lingers bool          // Close does not end Receive, as that of a WebSocket
 	tried   atomic.Int64
 }
 
@@ -42,8 +46,18 @@ func (h *hasty) OnWait(f func()) bool {
 
 func (h *hasty) Ready() bool { return h.ready.Load() }
 
+func (h *hasty) Close(reason error) error {
+	if h.lingers {
+		return nil
+	}
+	return h.Stream.Close(reason)
+}
+
 func (h *hasty) TryFlush() (bool, error) {
 	h.tried.Add(1)
+	if h.gate != nil {
+		<-h.gate
+	}
 	if h.partial {
 		return false, nil
 	}
@@ -102,4 +116,40 @@ func TestReaderThatNeverWaits(t *testing.T) {
 	for range maxDeferred {
 		alice.want("SEND", aliceURI, d+" "+bobURI)
 	}
+}
+
+// What a reader has queued for others goes out when its own link ends, even if the
+// transport leaves it waiting for the neighbour's last words.
+func TestReaderThatIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		alice := r.browser()
+		d := alice.token("alice", aliceURI, true)
+		bob, h := r.connectHasty(LinkInfo{}, false)
+		h.lingers = true
+		bob.send("SEND", d, bobURI, text("hello"), "Message-ID: h3ll0", "Failure-Report: no")
+		synctest.Wait()
+		r.relay.lookup(path(t, d)[0]).linkTo(path(t, bobURI)[0], nil).close(errIdle)
+		assert.Equal(t, "hello", alice.want("SEND", aliceURI, d+" "+bobURI).body)
+	})
+}
+
+// Whoever waits for room goes on when another's reader has made some.
+func TestReaderMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(c *Config) { c.MaxBuffered = 1 })
+		alice, h := r.connectHasty(LinkInfo{WebSocket: true, Secure: true}, true)
+		d := alice.token("alice", aliceURI, true)
+		h.gate = make(chan struct{})
+		bob, _ := r.connectHasty(LinkInfo{}, true)
+		bob.send("SEND", d, bobURI, text("first"), "Message-ID: m3ss4ge1", "Failure-Report: no")
+		synctest.Wait()
+		r.peer().send("SEND", d, carolURI, text("second"), "Message-ID: m3ss4ge2", "Failure-Report: no")
+		synctest.Wait()
+		start := time.Now()
+		close(h.gate)
+		assert.Equal(t, "first", alice.want("SEND", aliceURI, d+" "+bobURI).body)
+		assert.Equal(t, "second", alice.want("SEND", aliceURI, d+" "+carolURI).body)
+		assert.Less(t, time.Since(start), stallTimeout)
+	})
 }

@@ -92,11 +92,13 @@ type Link struct {
 	guesses  int             // AUTHs that failed
 	loose    []transactionID // of inFlight, what no window bounds, oldest first
 
+	deferring sync.Mutex // guards later; no other is locked with it held
+	later     []*Link    // what the reader has queued for them, it writes in catchUp
+
 	// Only the reader:
 	now      time.Time // when the batch at hand came
-	later    []*Link   // what this reader has queued for them, it writes in catchUp
-	batch    int       // units that were handled since catchUp or handOver
-	failures int       // requests that made none
+	batch    int32     // units that were handled since catchUp or handOver
+	failures int32     // requests that made none
 	*reading           // nil before the first request that is no AUTH
 }
 
@@ -255,7 +257,6 @@ var errIdle = errors.New("relay: no request that succeeded within 30 seconds")
 
 // read handles one unit after the other until an error.
 func (l *Link) read() error {
-	defer l.handOver()
 	for {
 		if l.crowded.Load() {
 			l.handOver()
@@ -271,8 +272,8 @@ func (l *Link) read() error {
 				l.now = time.Now()
 				l.used.Store(l.now.Unix())
 			}
-			err = l.handle(u)
-			if l.batch++; l.batch >= maxDeferred || !l.defers {
+			l.batch++
+			if err = l.handle(u); l.batch >= maxDeferred || !l.defers {
 				l.handOver()
 			}
 		}
@@ -315,6 +316,7 @@ func (l *Link) close(reason error) {
 	t := l.t
 	l.wake()
 	l.mu.Unlock()
+	l.spread() // the transport may end without a word to the reader
 
 	l.relay.mu.Lock()
 	delete(l.relay.links, l)
@@ -360,14 +362,14 @@ func (l *Link) whyLost() (code int, comment string) {
 func (l *Link) isClosed() bool { return l.over.Load() }
 
 // finish closes the link once what is queued for it was sent, or a neighbour
-// that does not read had its time.
+// that does not read had its time. It waits for nobody.
 func (l *Link) finish() {
 	l.mu.Lock()
 	l.closing = true
 	idle := !l.writing && l.t != nil
 	l.mu.Unlock()
 	if idle {
-		l.close(msrp.ErrConnClosed)
+		go l.close(msrp.ErrConnClosed)
 	} else {
 		time.AfterFunc(stallTimeout, func() { l.close(msrp.ErrConnClosed) })
 	}
@@ -468,11 +470,24 @@ func (l *Link) startWriting(by *Link) {
 		return
 	}
 	l.writing = true
-	if by == nil || !by.defers {
+	if by == nil || !by.postpone(l) {
 		go l.write(nil)
-		return
 	}
-	by.later = append(by.later, l)
+}
+
+// postpone leaves it to the reader of l to write for next, and reports whether it
+// will.
+func (l *Link) postpone(next *Link) bool {
+	if !l.defers {
+		return false
+	}
+	l.deferring.Lock()
+	defer l.deferring.Unlock()
+	if l.isClosed() {
+		return false // close has spread the rest
+	}
+	l.later = append(l.later, next)
+	return true
 }
 
 // A prompt is a transport whose reader may write: messages that come one by one
@@ -499,21 +514,36 @@ const (
 // catchUp writes what the reader has queued for others, or for its own
 // neighbour. It waits for nobody.
 func (l *Link) catchUp() {
-	for i := 0; i < len(l.later); i++ { // each may add to them
-		l.later[i].writeInline(l)
+	l.batch = 0
+	for next := l.postponed(); next != nil; next = l.postponed() { // each may add to them
+		next.writeInline(l)
 	}
-	clear(l.later)
-	l.later, l.batch = l.later[:0], 0
 }
 
-// handOver lets goroutines of their own write what catchUp would: before the
-// reader waits for anything but the transport.
+// handOver leaves to others what catchUp would write: before the reader waits for
+// anything but the transport.
 func (l *Link) handOver() {
-	for _, next := range l.later {
+	l.batch = 0
+	l.spread()
+}
+
+// spread lets goroutines of their own write what the reader would.
+func (l *Link) spread() {
+	for next := l.postponed(); next != nil; next = l.postponed() {
 		go next.write(nil)
 	}
-	clear(l.later)
-	l.later, l.batch = l.later[:0], 0
+}
+
+// postponed takes the first of those for whom the reader is to write, nil for none.
+func (l *Link) postponed() *Link {
+	l.deferring.Lock()
+	defer l.deferring.Unlock()
+	if len(l.later) == 0 {
+		return nil
+	}
+	next := l.later[0]
+	l.later = slices.Delete(l.later, 0, 1)
+	return next
 }
 
 // writeInline is write for the reader of by. What may have to wait it leaves to a
@@ -550,6 +580,7 @@ func (l *Link) writeInline(by *Link) {
 	}
 	l.mu.Lock()
 	l.sent(w)
+	l.wake()
 	more := !done || err != nil || l.closed || l.closing || l.control != nil || !l.turns.Empty()
 	l.writing = more
 	l.mu.Unlock()

@@ -37,7 +37,7 @@ type lazy struct {
 	waits    func() // is called when Read may have to wait, nil for nobody
 	err      error  // of tryRead
 
-	held atomic.Bool // what is written, until flush
+	holding atomic.Uint32 // whether what is written is kept back until flush
 
 	mu  sync.Mutex
 	out *[bufferSize]byte // holds the first n octets, or nil
@@ -114,16 +114,26 @@ func (c *lazy) wait() {
 	}
 }
 
-// hold makes Write keep octets back until flush.
-func (c *lazy) hold() { c.held.Store(true) }
+// What holding is.
+const (
+	not uint32 = iota
+	held
+	never // again
+)
 
-// release ends hold without flush: the next Write takes all with it.
-func (c *lazy) release() { c.held.Store(false) }
+// hold makes Write keep octets back until flush.
+func (c *lazy) hold() { c.holding.CompareAndSwap(not, held) }
+
+// release ends hold without flush, for good: the next Write takes all with it, and
+// whoever writes at the same time cannot keep back what nobody would flush.
+func (c *lazy) release() { c.holding.Store(never) }
+
+func (c *lazy) isHeld() bool { return c.holding.Load() == held }
 
 func (c *lazy) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.out == nil && (!c.held.Load() || len(p) >= 2*direct) {
+	if c.out == nil && (!c.isHeld() || len(p) >= 2*direct) {
 		return c.write(p)
 	}
 	written := 0
@@ -141,7 +151,7 @@ func (c *lazy) Write(p []byte) (int, error) {
 			return written, err
 		}
 	}
-	if !c.held.Load() {
+	if !c.isHeld() {
 		return written, c.empty()
 	}
 	return written, nil
@@ -213,7 +223,7 @@ var writes = sync.Pool{New: func() any {
 func (c *lazy) flush() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.held.Store(false)
+	c.holding.CompareAndSwap(held, not)
 	return c.empty()
 }
 
@@ -224,7 +234,7 @@ func (c *lazy) ready() bool {
 		return false // somebody writes, and may wait
 	}
 	defer c.mu.Unlock()
-	c.held.Store(true)
+	c.hold()
 	return c.n <= bufferSize/2
 }
 
@@ -244,7 +254,7 @@ func (c *lazy) tryFlush() (done bool, err error) {
 			return false, err
 		}
 	}
-	c.held.Store(false)
+	c.holding.CompareAndSwap(held, not)
 	return true, nil
 }
 

@@ -55,3 +55,22 @@ func TestTryFlush(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, bytes.Equal(written.Bytes(), got))
 }
+
+// What a connection says last goes out, even if somebody has just begun to write
+// and finds that it has ended.
+func TestRelease(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	theirs.SetDeadline(time.Now().Add(guard))
+	c := newLazy(ours)
+	c.hold()
+	_, err := c.Write([]byte("kept, "))
+	require.NoError(t, err)
+	c.release()
+	c.hold() // and nobody flushes
+	go c.Write([]byte("last"))
+	got := make([]byte, len("kept, last"))
+	_, err = io.ReadFull(theirs, got)
+	require.NoError(t, err)
+	assert.Equal(t, "kept, last", string(got))
+}
