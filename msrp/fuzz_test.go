@@ -37,23 +37,34 @@ func FuzzReader(f *testing.F) {
 			require.Equal(t, kindOf(err), kindOf(errAgain))
 		}
 
-		r := NewReader(bytes.NewReader(data))
+		r, relay := NewReader(bytes.NewReader(data)), NewReader(bytes.NewReader(data))
+		relay.Reuse()
 		for {
 			u, err := r.Next()
 			if err != nil {
 				return
 			}
-			var body []byte
+			forwarded, err := relay.Next()
+			require.NoError(t, err)
+			var body, taken []byte
 			if u.Body != nil {
-				if body, err = io.ReadAll(u.Body); err != nil {
+				body, err = io.ReadAll(u.Body)
+				var errTaken error
+				taken, errTaken = takeAll(forwarded.Body)
+				require.Equal(t, err, errTaken)
+				if err != nil {
 					return
 				}
+				require.Equal(t, body, taken)
 			}
 			if u.Invalid != nil {
 				continue
 			}
 			require.NoError(t, u.Check())
 			wire := u.Append(nil, body)
+			if verbatim, ok := forwarded.AppendForwarded(nil, u.TransactionID, u.To, u.From, taken); ok {
+				require.Equal(t, wire, verbatim, "what is forwarded is as if it was written anew")
+			}
 			want, err := readStream(bytes.NewReader(wire))
 			require.Equal(t, io.EOF, err)
 			require.Len(t, want, 1)
@@ -61,6 +72,20 @@ func FuzzReader(f *testing.F) {
 			require.Equal(t, wire, rewrite(t, wire), "what is written reads the same")
 		}
 	})
+}
+
+// takeAll reads a body as a relay does.
+func takeAll(b *Body) ([]byte, error) {
+	all := []byte{}
+	for {
+		piece, last, err := b.Take(7)
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, piece...); last {
+			return all, nil
+		}
+	}
 }
 
 // kindOf tells apart the ways in which a stream ends.

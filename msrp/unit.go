@@ -364,13 +364,13 @@ func appendPaths(dst []byte, to, from Path) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// AppendForwarded writes a unit that was read as a relay passes it on (RFC 4976,
+// AppendForwarded writes a request that was read as a relay passes it on (RFC 4976,
 // section 6.4), behind dst: with another transaction ID, other paths and the body
 // that it is given, everything else as it came. It is faster than Append, and ok
-// is false for a unit whose fields were spelled or ordered in such a way that
+// is false for one whose fields were spelled or ordered in such a way that
 // Append must put them right.
 func (u *Unit) AppendForwarded(dst []byte, transactionID string, to, from Path, body []byte) (_ []byte, ok bool) {
-	if u.lines == "" {
+	if u.lines == "" || u.IsResponse() {
 		return dst, false
 	}
 	dst = append(dst, "MSRP "...)

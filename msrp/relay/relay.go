@@ -338,12 +338,12 @@ func (r *Relay) revoke(t *token) {
 		r.expiries.remove(t)
 	}
 	r.mu.Unlock()
-	t.owner.disown(t)
 	t.mu.Lock()
-	t.over.Store(true)
+	t.over.Store(true) // first of all: no queue begins after those are taken that there are
 	hops, peers := t.hops, t.peers
 	t.hops, t.peers, t.last = nil, nil, nil
 	t.mu.Unlock()
+	t.owner.disown(t)
 	for _, p := range peers {
 		p.link.forget(t)
 	}

@@ -42,8 +42,24 @@ func (t *Table[K, V]) Add(key K, value V, deadline time.Time) {
 		t.passed += t.head
 		t.head = 0
 	}
+	if len(t.queue) == cap(t.queue) && len(t.entries) < len(t.queue)/2 {
+		t.compact()
+	}
 	t.entries[key] = entry[V]{value, t.passed + len(t.queue)}
 	t.queue = append(t.queue, start[K]{key: key, deadline: deadline.Sub(epoch)})
+}
+
+// compact takes the answered out of the queue: its head may wait for long while
+// others come and go.
+func (t *Table[K, V]) compact() {
+	waiting := t.queue[:0]
+	for _, s := range t.queue[t.head:] {
+		if !s.answered {
+			t.entries[s.key] = entry[V]{t.entries[s.key].value, t.passed + len(waiting)}
+			waiting = append(waiting, s)
+		}
+	}
+	t.queue, t.head = waiting, 0
 }
 
 // Take removes and returns the value under key.
