@@ -13,7 +13,7 @@ npm := npm --prefix web --no-fund --no-audit --loglevel=error
 # of more than 8 KB.
 in_node = env -i HOME="$$HOME" PATH="$$PATH" $$(go env GOROOT)/lib/wasm/go_js_wasm_exec
 
-.PHONY: all run build wasm web programs test vet test-go test-wasm test-js test-browser bench bench-proxy soak fuzz screenshot fmt clean
+.PHONY: all run build wasm web programs test vet test-go test-wasm test-js test-browser bench bench-proxy bench-browser soak fuzz screenshot fmt clean
 
 all: build
 
@@ -71,6 +71,12 @@ bench: web/node_modules programs
 	GOOS=js GOARCH=wasm go test -c $(wasm_flags) -o bin/wasm.test ./msrp
 	@node web/test/e2e/bench.mjs bin/native.test bin/wasm.test $$(go env GOROOT)/lib/wasm/wasm_exec.js
 
+# The client in Chromium and Firefox, beside what crocodile-msrp does and a
+# WebSocket without any protocol.
+bench-browser: build programs
+	go build -o bin/farend ./web/test/farend
+	@node web/test/e2e/bench-browser.mjs
+
 # The relay beside haproxy and Kamailio, where they are installed; as root in a
 # network of its own.
 bench-proxy:
@@ -79,12 +85,13 @@ bench-proxy:
 	@bin/bench -relay bin/webmsrp
 
 # The long proofs, of which make test runs a small part: the core's, 300 times
-# that something is killed, and an hour of two relays under a mixed load, or make
+# that something is killed, 1 GiB between two pages, and an hour of two relays under a mixed load, or make
 # soak soaktime=10m.
 soaktime := 1h
-soak:
+soak: build
 	SOAK=1 go test -run='Memory|Cuts|Many' -v -timeout 30m ./msrp/...
 	SOAK=1 go test -run=Faults -v -timeout 30m ./proxy/serve
+	SOAK=1 node --test web/test/e2e/flow.test.mjs
 	SOAK_TIME=$(soaktime) go test -run='^TestSoak$$' -count=1 -v -timeout 0 ./proxy
 
 # Every fuzz target for a while; what is found stays as a test.

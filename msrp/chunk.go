@@ -9,18 +9,18 @@ type request struct {
 }
 
 // nextChunk appends the next chunk of the session to buf, and returns what
-// waits for its response. It returns nothing where there is nothing to send.
+// waits for its response. It appends nothing where there is nothing to send.
 func (s *Session) nextChunk(buf []byte) ([]byte, request) {
 	s.mu.Lock()
 	defer s.unlock()
 	if s.err != nil || !s.open {
-		return nil, request{}
+		return buf, request{}
 	}
 	next := s.nextInTurn()
 	o := next.message
 	s.blocked = o == nil && !s.messages.empty()
 	if o == nil {
-		return nil, request{}
+		return buf, request{}
 	}
 	lane := o.lane
 	if o.offset == 0 {

@@ -444,7 +444,7 @@ func (c *Conn) writeLoop() {
 		}
 		c.mu.Lock()
 		turn.Charge(len(chunk))
-		c.turns.Ready(turn) // nextChunk returns nothing once there is no more
+		c.turns.Ready(turn) // nextChunk appends nothing once there is no more
 		err := c.err
 		switch {
 		case r.done == nil || err != nil:

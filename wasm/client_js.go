@@ -40,7 +40,7 @@ func (s *service) connect(r request) later {
 	s.clients[number] = c
 	return func() (any, error) {
 		defer close(c.ready)
-		ws, err := dialWebSocket(c.url, c.until)
+		ws, err := dialWebSocket(s.host, c.url, c.until)
 		if err != nil {
 			c.err = err
 			return nil, err

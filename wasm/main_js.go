@@ -7,7 +7,8 @@
 //
 // The host is the global object webmsrpHost at the time of the start: Go sets
 // its property handle, a function that takes requests, and calls its methods
-// post(message, transfer), hash(algorithm, octets) and ready().
+// post(message, transfer), hash(algorithm, octets), socket(url, changed) and
+// ready().
 package main
 
 import "github.com/hack-pad/safejs"

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/hack-pad/safejs"
 
@@ -61,7 +62,7 @@ func (s *service) send(x *session, r request) error {
 		if p.Err != nil {
 			e["error"] = errorObject(p.Err)
 		}
-		s.post(e)
+		s.postProgress(number, e, p.Sent || p.Err != nil)
 		if p.Err == nil && !p.Delivered && (!p.Sent || m.SuccessReport) {
 			return
 		}
@@ -80,6 +81,53 @@ func (s *service) send(x *session, r request) error {
 	s.outgoing[number] = out
 	s.mu.Unlock()
 	return nil
+}
+
+// progressEvery is the least time between two events of progress that tell of
+// octets alone. There may be thousands of them a second.
+const progressEvery = 50 * time.Millisecond
+
+// A progress holds back such events.
+type progress struct {
+	latest map[int64]object // by the message's number
+	timer  *time.Timer      // nil before the first
+	runs   bool             // of timer
+}
+
+// postProgress tells the page how far a message is: at once, or soon where it
+// was told something of the kind just now.
+func (s *service) postProgress(number int64, e object, atOnce bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := &s.progress
+	switch {
+	case atOnce:
+		delete(p.latest, number)
+	case p.runs:
+		p.latest[number] = e
+		return
+	case p.timer == nil:
+		p.latest = map[int64]object{}
+		p.timer = time.AfterFunc(progressEvery, s.postLatest)
+		p.runs = true
+	default:
+		p.timer.Reset(progressEvery)
+		p.runs = true
+	}
+	s.post(e)
+}
+
+func (s *service) postLatest() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := &s.progress
+	for _, e := range p.latest {
+		s.post(e)
+	}
+	if p.runs = len(p.latest) > 0; p.runs {
+		clear(p.latest)
+		p.timer.Reset(progressEvery)
+	}
 }
 
 // A pulledBody reads a body that the page supplies in pieces.

@@ -30,6 +30,7 @@ type service struct {
 	outgoing map[int64]*msrp.Outgoing
 	incoming map[int64]*incoming
 	latest   int64 // the highest number of incoming
+	progress progress
 }
 
 func newService(host safejs.Value) *service {

@@ -4,6 +4,7 @@ import { md5 } from "@noble/hashes/legacy.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { wasmIntegrity } from "./integrity.js";
 import "./wasm_exec.js";
+import { openSocket } from "./socket.js";
 import { toSource } from "./sources.js";
 
 /** @typedef {{wasmURL: string, integrity?: string}} Program where the core lies, and the hash that the page knows of it */
@@ -19,6 +20,8 @@ export async function startCore({ wasmURL, integrity = wasmIntegrity }, page) {
   if (integrity !== wasmIntegrity) throw new Error(`${import.meta.url} and webmsrp.js are of two builds: publish the files of one build together, then reload the page`);
   const go = new Go();
   const instance = await load(wasmURL, go.importObject);
+  const memory = (/** @type {number} */ at, /** @type {number} */ size) =>
+    new Uint8Array(/** @type {WebAssembly.Memory} */ (instance.exports.mem).buffer, at, size);
   /** @type {(request: any) => void} */
   let handle = () => {};
   await new Promise((ready, failed) => {
@@ -26,6 +29,7 @@ export async function startCore({ wasmURL, integrity = wasmIntegrity }, page) {
       post: (/** @type {object} */ message, /** @type {Transferable[]} */ transfer) => page.post(message, transfer),
       // For AUTH. Go's own would make the program 35 KB larger.
       hash: (/** @type {string} */ algorithm, /** @type {Uint8Array} */ octets) => (algorithm === "MD5" ? md5 : sha256)(octets),
+      socket: (/** @type {string} */ url, /** @type {() => void} */ changed) => openSocket(url, memory, changed),
       ready: () => {
         handle = host.handle;
         ready(undefined);

@@ -1,10 +1,6 @@
 // Bodies on their way out, as the core wants them: a string, a Uint8Array, or
 // an object whose pull() promises the next Uint8Array and at the end null.
 
-/** How much of a Blob is read at once, and how far ahead. */
-const sliceSize = 1 << 20;
-const slicesAhead = 2;
-
 /** @typedef {{pull(): Promise<Uint8Array | null>, cancel(): void}} Source */
 
 /**
@@ -18,31 +14,31 @@ export function toSource(body) {
 }
 
 /**
+ * Reads one piece ahead of who pulls. A stream costs less than slices: Chromium
+ * makes a Blob of its own of each of those.
  * @param {Blob} blob
  * @returns {Source}
  */
 function blobSource(blob) {
-  let at = 0;
-  /** @type {Promise<ArrayBuffer>[]} */
-  const ahead = [];
-  const fill = () => {
-    while (ahead.length < slicesAhead && at < blob.size) {
-      const slice = blob.slice(at, at + sliceSize).arrayBuffer();
-      slice.catch(() => {}); // it is told to whoever pulls
-      ahead.push(slice);
-      at += sliceSize;
-    }
+  /** @type {ReadableStreamDefaultReader<Uint8Array> | undefined} */
+  let reader;
+  /** @type {Promise<ReadableStreamReadResult<Uint8Array>> | undefined} */
+  let ahead;
+  const read = () => {
+    reader ??= blob.stream().getReader();
+    const piece = reader.read();
+    piece.catch(() => {}); // it is told to whoever pulls
+    return piece;
   };
   return {
     async pull() {
-      fill();
-      const next = ahead.shift();
-      fill();
-      return next ? new Uint8Array(await next) : null;
+      const { value } = await (ahead ?? read());
+      if (value) ahead = read();
+      return value ?? null;
     },
     cancel() {
-      at = blob.size;
-      ahead.length = 0;
+      ahead = Promise.resolve({ done: true, value: undefined });
+      reader?.cancel().catch(() => {});
     },
   };
 }

@@ -12,11 +12,11 @@ export async function startClient(url, answer, options) {
   const session = client.createSession();
   await session.createOffer();
   await session.setRemoteDescription(answer);
-  await session.send("hello").delivered
+  await session.send("hello").delivered;
   return {
     close: () => client.close(),
-    async up(octets, bytes) {
-      const file = bytes ? new Uint8Array(octets) : new Blob([new Uint8Array(octets)], { type });
+    async up(octets) {
+      const file = new Blob([new Uint8Array(octets)], { type });
       const from = performance.now();
       await session.send(file).delivered;
       return performance.now() - from;
