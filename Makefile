@@ -106,4 +106,4 @@ fmt:
 
 clean:
 	find $(dist) -mindepth 1 ! -name placeholder -delete
-	rm -rf bin web/node_modules web/wasm_exec.js
+	rm -rf bin web/node_modules web/wasm_exec.js web/LICENSE
