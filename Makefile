@@ -56,7 +56,7 @@ test-js: build
 	$(npm) run --silent check
 	$(npm) run --silent test
 
-# What the tests drive: Chromium and Kamailio.
+# What the tests drive: Chromium, Firefox and Kamailio.
 programs:
 	@web/test/install
 
