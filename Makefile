@@ -56,7 +56,7 @@ test-js: build
 	$(npm) run --silent check
 	$(npm) run --silent test
 
-# What the tests drive: Chromium and Kamailio.
+# What the tests drive: Chromium, Firefox and Kamailio.
 programs:
 	@web/test/install
 
@@ -113,4 +113,4 @@ fmt:
 
 clean:
 	find $(dist) -mindepth 1 ! -name placeholder -delete
-	rm -rf bin web/node_modules web/wasm_exec.js
+	rm -rf bin web/node_modules web/wasm_exec.js web/LICENSE

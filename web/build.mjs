@@ -22,6 +22,9 @@ const budgets = [
 const goroot = execFileSync("go", ["env", "GOROOT"], { encoding: "utf8" }).trim();
 await copyFile(path.join(goroot, "lib/wasm/wasm_exec.js"), path.join(web, "wasm_exec.js"));
 
+// The package needs the licence beside it.
+await copyFile(path.join(web, "../LICENSE"), path.join(web, "LICENSE"));
+
 for (const name of await readdir(dist)) {
   if (name !== "placeholder" && name !== "msrp.wasm") await rm(path.join(dist, name), { recursive: true });
 }
@@ -38,7 +41,7 @@ const common = {
   target: ["chrome111", "firefox115", "safari16.4"],
   minify: true,
   sourcemap: false,
-  legalComments: "none",
+  legalComments: "eof",
   logLevel: "warning",
 };
 

@@ -195,12 +195,18 @@ function targetOf(event) {
   return ["client", event.client];
 }
 
+/**
+ * The URL of another file of the build, unknown to bundlers.
+ * @param {string} name
+ */
+const beside = (name) => import.meta.url.replace(/[^/]*$/, name);
+
 async function importHost() {
   try {
     return await import("./host.js");
   } catch (error) {
     // Firefox goes on to refuse, under that name, what it could not load once.
-    const other = `${import.meta.url.replace(/[^/]*$/, "host.js")}?${Date.now()}`;
+    const other = `${beside("host.js")}?${Date.now()}`;
     /** @type {Promise<typeof import("./host.js")>} */
     const again = import(/* @vite-ignore */ /* webpackIgnore: true */ other);
     return again.catch(() => {
@@ -215,10 +221,9 @@ async function importHost() {
  * @returns {[worker: Worker, giveBack: () => void]} and what to call once it runs
  */
 function newWorker() {
-  const url = new URL("./worker.js", import.meta.url);
-  // In these words bundlers find it.
-  if (url.origin === location.origin) return [new Worker(new URL("./worker.js", import.meta.url), { type: "module" }), () => {}];
-  const blob = URL.createObjectURL(new Blob([`import ${JSON.stringify(url.href)};`], { type: "text/javascript" }));
+  // In these words, and only once, bundlers find it.
+  if (new URL(import.meta.url).origin === location.origin) return [new Worker(new URL("./worker.js", import.meta.url), { type: "module" }), () => {}];
+  const blob = URL.createObjectURL(new Blob([`import ${JSON.stringify(beside("worker.js"))};`], { type: "text/javascript" }));
   const giveBack = () => URL.revokeObjectURL(blob);
   try {
     return [new Worker(blob, { type: "module" }), giveBack];

@@ -4,19 +4,11 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { readdir, readFile, writeFile } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import path from "node:path";
-import { directory, guard, Process } from "./rig.mjs";
+import { directory, freePort, guard, Process } from "./rig.mjs";
 
 export const hasKamailio = existsSync("/usr/sbin/kamailio");
-
-async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** Waits until something takes connections; Kamailio does not say when. */
 async function listening(port) {

@@ -10,8 +10,8 @@ import { browsers, guard, noWorkers, openPage, policies, startDev, startSite } f
 const expected = /integrity|hashes|503|500 |404|NS_ERROR|net::ERR|Failed to load resource|Content.Security.Policy|own thread|Loading (failed|Worker)|dynamically imported|NetworkError/i;
 
 /** Connects and closes, and says how that went. */
-async function attempt({ url, worker, username, password }) {
-  const { MsrpClient, MsrpError } = await import("./webmsrp.js".replace(".", location.pathname.replace(/\/$/, "")));
+async function attempt({ url, worker, username, password, module = `${location.pathname}webmsrp.js` }) {
+  const { MsrpClient, MsrpError } = await import(module);
   try {
     const client = await MsrpClient.connect(url, { worker, username, password });
     await client.close();
@@ -27,7 +27,7 @@ for (const [browserName, start] of Object.entries(browsers)) {
     // Another build: a section of no meaning more.
     const stale = Buffer.concat([wasm, Buffer.from([0, 2, 1, 120])]);
     const asked = new Map();
-    let down = false;
+    let [down, elsewhere] = [false, ""];
     const variants = {
       untyped: (file) => file === "msrp.wasm" && { type: "application/octet-stream" },
       stale: (file) => file === "msrp.wasm" && { body: stale },
@@ -37,6 +37,7 @@ for (const [browserName, start] of Object.entries(browsers)) {
       hostless: (file) => file === "host.js" && down && { status: 503, body: "busy" },
       refused: () => ({ policy: policies("page").replace("worker-src 'self'", "worker-src 'none'") }),
       forbidden: () => ({ policy: policies("other") }),
+      elsewhere: () => ({ policy: elsewhere }),
       absent: (file) => file === "worker.js" && { status: 404, body: "" },
     };
     const site = await startSite(t, async (variant, file) => {
@@ -109,6 +110,15 @@ for (const [browserName, start] of Object.entries(browsers)) {
         assert.match(await connect(true), /cannot be loaded: its worker was refused/, "unless a worker was asked for");
       });
     }
+
+    await t.test("from another origin the worker begins as a Blob", { timeout: guard }, async (t) => {
+      const far = await startSite(t, (variant, file) => ({ headers: { "Content-Security-Policy": policies("far", file) } }));
+      elsewhere = `default-src 'none'; script-src ${far.origin} 'wasm-unsafe-eval'; worker-src blob: ${far.origin}; connect-src ${far.origin} ws://127.0.0.1:*; img-src data:`;
+      const page = await openPage(t, browser, `${site.origin}/elsewhere/`);
+      const module = `${far.origin}/far/webmsrp.js`;
+      assert.equal(await page.evaluate(attempt, { url, worker: true, module, ...credentials }), "connected");
+      await noWorkers(page);
+    });
 
     await t.test("a policy that forbids WebAssembly is named", { timeout: guard }, async (t) => {
       const { connect } = await at(t, "forbidden");

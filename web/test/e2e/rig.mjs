@@ -42,6 +42,15 @@ export async function directory(t) {
   return dir;
 }
 
+/** A port for a program that cannot choose one itself. */
+export async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
 /** A process with its lines, ended with the test. */
 export class Process extends EventEmitter {
   #child;
