@@ -87,12 +87,16 @@ export class MsrpSession extends EventTarget {
     return sdp;
   }
 
-  /** @param {Description} description */
-  async setRemoteDescription({ type, sdp }) {
+  /**
+   * @param {Description} description
+   * @param {{signal?: AbortSignal}} [options]
+   */
+  async setRemoteDescription({ type, sdp }, { signal } = {}) {
     this.#check();
+    signal?.throwIfAborted();
     if (typeof sdp !== "string") throw new TypeError("a description needs sdp, a string");
     if (type === "offer") this.#offer = sdp;
-    else if (type === "answer") await this.#call("accept", { sdp });
+    else if (type === "answer") await abortable(this.#call("accept", { sdp }), signal);
     else throw new TypeError(`a description is an "offer" or an "answer", not ${JSON.stringify(type)}`);
   }
 

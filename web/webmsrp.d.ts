@@ -113,7 +113,7 @@ export class MsrpSession extends EventTarget {
   createOffer(options?: { signal?: AbortSignal }): Promise<MsrpDescription>;
   /** Answers the offer that setRemoteDescription took. */
   createAnswer(options?: { signal?: AbortSignal }): Promise<MsrpDescription>;
-  setRemoteDescription(description: MsrpDescription): Promise<void>;
+  setRemoteDescription(description: MsrpDescription, options?: { signal?: AbortSignal }): Promise<void>;
   /**
    * Starts to send a message. What is sent before the session is connected
    * waits for it.

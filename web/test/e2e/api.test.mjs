@@ -201,6 +201,7 @@ const cases = {
     check((await rejection(fresh.createOffer({ signal: aborted }), "createOffer")) === reason, "createOffer");
     await fresh.setRemoteDescription(await client.createSession().createOffer());
     check((await rejection(fresh.createAnswer({ signal: aborted }), "createAnswer")) === reason, "createAnswer");
+    check((await rejection(fresh.setRemoteDescription({ type: "answer", sdp: "v=0" }, { signal: aborted }), "setRemoteDescription")) === reason, "setRemoteDescription");
     check((await rejection(alice.probe({ signal: aborted }), "probe")) === reason, "probe");
     check((await rejection(alice.send("x", { signal: aborted }).sent, "send")) === reason, "send");
     const controller = new AbortController();

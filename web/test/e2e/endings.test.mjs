@@ -297,39 +297,43 @@ for (const [browserName, start] of Object.entries(browsers)) {
   });
 }
 
+// A busy machine may lengthen a task, but not in each of three attempts.
 test("200 MB each way leave the page's thread free", { timeout: 4 * guard }, async (t) => {
   const { address } = await startBoth(t);
   const page = await openPage(t, await browsers.Chromium(t), address("worker"), { first }); // Firefox does not tell of long tasks
+  const flow = () =>
+    page.evaluate(async () => {
+      const api = await import("/worker/in-page.js");
+      const client = await api.connect();
+      const [alice, bob] = await api.pair(client);
+      const tasks = [];
+      const observer = new PerformanceObserver((list) => tasks.push(...list.getEntries()));
+      observer.observe({ type: "longtask" });
+      const piece = api.pattern(1 << 20);
+      let [left, seen] = [200, 0];
+      const stream = new ReadableStream({ pull: (controller) => (left-- > 0 ? controller.enqueue(piece.slice()) : controller.close()) }, { highWaterMark: 0 });
+      const arriving = api.next(bob, "message");
+      const sending = alice.send(stream);
+      const reader = (await arriving).message.body.getReader();
+      for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) seen += value.length;
+      api.equal(seen, 200 << 20);
+      await sending.delivered;
+      await client.close();
+      tasks.push(...observer.takeRecords());
+      observer.disconnect();
+      return tasks.map(({ duration }) => duration);
+    });
+  const attempts = [];
+  do attempts.push(await flow());
+  while (attempts.at(-1).length > 0 && attempts.length < 3);
+  assert.deepEqual(attempts.at(-1), [], `milliseconds of tasks over 50 ms, in each attempt: ${JSON.stringify(attempts)}`);
+
+  // That it would tell of one.
   await page.evaluate(async () => {
-    window.api = await import("/worker/in-page.js");
-    window.client = await window.api.connect();
-    window.sessions = await window.api.pair(window.client);
-    window.tasks = [];
-    window.observer = new PerformanceObserver((list) => window.tasks.push(...list.getEntries()));
-    window.observer.observe({ type: "longtask" });
-  });
-  const { tasks, control } = await page.evaluate(async () => {
-    const { api, client, sessions: [alice, bob], tasks, observer } = window;
-    const piece = api.pattern(1 << 20);
-    let [left, seen] = [200, 0];
-    const stream = new ReadableStream({ pull: (controller) => (left-- > 0 ? controller.enqueue(piece.slice()) : controller.close()) }, { highWaterMark: 0 });
-    const arriving = api.next(bob, "message");
-    const sending = alice.send(stream);
-    const reader = (await arriving).message.body.getReader();
-    for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) seen += value.length;
-    api.equal(seen, 200 << 20);
-    await sending.delivered;
-    await client.close();
-    tasks.push(...observer.takeRecords());
-    const flowed = tasks.map(({ duration }) => duration);
-    // That it would tell of one.
     const told = new Promise((resolve) => new PerformanceObserver(resolve).observe({ type: "longtask" }));
     setTimeout(() => {
       for (const end = performance.now() + 80; performance.now() < end; );
     });
     await told;
-    return { tasks: flowed, control: true };
   });
-  assert.ok(control);
-  assert.deepEqual(tasks, [], "milliseconds of tasks over 50 ms");
 });

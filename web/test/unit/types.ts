@@ -84,7 +84,7 @@ export async function negotiating(session: MsrpSession): Promise<void> {
   const offer = await session.createOffer({ signal });
   same<typeof offer, MsrpDescription>(true);
   await session.setRemoteDescription(await signalling(offer));
-  await session.setRemoteDescription({ type: "offer", sdp: "v=0" });
+  await session.setRemoteDescription({ type: "offer", sdp: "v=0" }, { signal });
   await signalling(await session.createAnswer());
   // @ts-expect-error The type says what to do with it.
   await session.setRemoteDescription({ sdp: "v=0" });
