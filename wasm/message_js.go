@@ -85,7 +85,7 @@ func (s *service) send(x *session, r request) error {
 
 // progressEvery is the least time between two events of progress that tell of
 // octets alone. There may be thousands of them a second.
-const progressEvery = 50 * time.Millisecond
+const progressEvery = 20 * time.Millisecond
 
 // A progress holds back such events.
 type progress struct {

@@ -162,7 +162,7 @@ const cases = {
     await sending.sent;
     equal(sending.acknowledged, 3_000_000);
     await sending.delivered;
-    check(seen.length > 3, `told ${seen.length} times`);
+    check(seen.length > 2 && seen[0][0] < 3_000_000, `told ${JSON.stringify(seen)}`);
     check(seen.every(([octets], at) => at === 0 || octets >= seen[at - 1][0]), "never back");
     equal([...new Set(seen.map(([, state]) => state))].at(-1), "delivered");
     await client.close();

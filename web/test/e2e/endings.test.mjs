@@ -291,7 +291,7 @@ for (const [browserName, start] of Object.entries(browsers)) {
         return { made: functions.length, kept: functions.length - released };
       });
       assert.ok(made > 1000, `only ${made} were made`);
-      assert.equal(kept, 5, "that which takes requests, and the four of the open WebSocket");
+      assert.equal(kept, 2, "that which takes requests, and that of the open WebSocket");
       await page.evaluate(() => window.other.close());
     });
   });
