@@ -341,7 +341,7 @@ func (p *pieces) head(id string) msrp.Unit {
 			if f.Name == "Byte-Range" {
 				p.at = len(p.fields)
 			}
-			if !p.fingerprint || !strings.EqualFold(f.Name, peerFingerprint) {
+			if !p.fingerprint || !isPeerFingerprint(f) {
 				p.fields = append(p.fields, f)
 			}
 		}
@@ -383,6 +383,9 @@ func (l *Link) forwardOther(u *msrp.Unit, rt *route) error {
 		return nil
 	}
 	out := msrp.Unit{TransactionID: msrp.NewTransactionID(), Method: u.Method, To: rt.to, From: rt.from, Header: u.Header, Flag: u.Flag}
+	if len(rt.fingerprints) > 0 {
+		out.Header = slices.DeleteFunc(slices.Clone(u.Header), isPeerFingerprint)
+	}
 	var tx *transaction
 	if u.Method != msrp.MethodReport {
 		tx = &transaction{
@@ -402,6 +405,8 @@ func (l *Link) forwardOther(u *msrp.Unit, rt *route) error {
 // the peer's SDP said about its certificate (RFC 8122). It is for the relay
 // alone.
 const peerFingerprint = "Peer-Fingerprint"
+
+func isPeerFingerprint(f msrp.Field) bool { return strings.EqualFold(f.Name, peerFingerprint) }
 
 // linkFor returns the connection for the route of u, opening one if there is
 // none, or the code that says why not.

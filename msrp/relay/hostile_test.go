@@ -447,6 +447,10 @@ func TestSecureTokens(t *testing.T) {
 			if want == 200 {
 				g := peer.want("SEND", bob, d)
 				assert.Empty(t, g.Header.Get("Peer-Fingerprint"))
+				alice.send("NICKNAME", d+" "+bob, own, nil, "Use-Nickname: \"Alice\"", "peer-fingerprint: "+fingerprint)
+				g = peer.want("NICKNAME", bob, d)
+				assert.Equal(t, "\"Alice\"", g.Header.Get("Use-Nickname"))
+				assert.Empty(t, g.Header.Get("Peer-Fingerprint"))
 			}
 		})
 	}
