@@ -90,6 +90,12 @@ test("a reader holds the sender up, neither page grows, and no octet is lost", a
   const { alice, bob } = await startPair(t);
   const before = await memory(alice, bob);
   await send(alice, size);
+  // Nothing is read until no more is made, for as long as 300 questions take.
+  await bob.evaluate(() => window.incoming);
+  for (let before, made; before === undefined || before !== made; ) {
+    before = made;
+    for (let asked = 0; asked < 300; asked++) made = await alice.evaluate(() => window.made);
+  }
   for (let got = 0; got < size; ) {
     // Not before the reader has got so far is more made.
     const made = await alice.evaluate(() => window.made);
