@@ -3,6 +3,7 @@ package msrp
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 )
 
 // Options are the settings of an [Endpoint]. The zero value of each field
@@ -18,7 +19,7 @@ type Options struct {
 // arrives on any of its connections finds its session there (RFC 4975, section
 // 7.3). Its methods are safe for concurrent use.
 type Endpoint struct {
-	opts Options
+	trace atomic.Pointer[func(TraceEvent)] // nil while nobody wants to know
 
 	mu       sync.RWMutex
 	sessions map[string]*Session // by the session ID of their own URI
@@ -28,9 +29,19 @@ type Endpoint struct {
 func NewEndpoint(opts *Options) *Endpoint {
 	e := &Endpoint{sessions: make(map[string]*Session)}
 	if opts != nil {
-		e.opts = *opts
+		e.SetTrace(opts.Trace)
 	}
 	return e
+}
+
+// SetTrace has trace called in place of Trace of the [Options], from the next
+// request or response on; nil calls nothing any more.
+func (e *Endpoint) SetTrace(trace func(TraceEvent)) {
+	if trace == nil {
+		e.trace.Store(nil)
+	} else {
+		e.trace.Store(&trace)
+	}
 }
 
 // NewSession enters a session. From then on it takes messages of whoever knows

@@ -56,7 +56,7 @@ func (s *Session) handleNickname(u *Unit) int {
 
 // quoteNickname returns a nickname as a quoted-string of RFC 4975, section 9.
 func quoteNickname(name string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `"`
+	return `"` + strings.ReplaceAll(strings.ReplaceAll(name, `\`, `\\`), `"`, `\"`) + `"`
 }
 
 // unquoteNickname is the reverse. The grammar of RFC 7701, section 7.1 has no

@@ -18,7 +18,8 @@ const maxTracedBody = 64 << 10
 
 // trace tells of a unit that is about to be sent.
 func (c *Conn) trace(wire []byte) {
-	if c.endpoint.opts.Trace == nil {
+	report := c.endpoint.trace.Load()
+	if report == nil {
 		return
 	}
 	var r Reader
@@ -26,17 +27,18 @@ func (c *Conn) trace(wire []byte) {
 	if err != nil {
 		return
 	}
-	t := &unitTrace{event: TraceEvent{Time: time.Now(), Outgoing: true, Unit: u}, report: c.endpoint.opts.Trace}
+	t := &unitTrace{event: TraceEvent{Time: time.Now(), Outgoing: true, Unit: u}, report: *report}
 	t.watch()
 	t.finish()
 }
 
 // traceIncoming watches the body of u until finish tells of the whole.
 func (c *Conn) traceIncoming(u *Unit) *unitTrace {
-	if c.endpoint.opts.Trace == nil {
+	report := c.endpoint.trace.Load()
+	if report == nil {
 		return nil
 	}
-	t := &unitTrace{event: TraceEvent{Time: time.Now(), Unit: u}, report: c.endpoint.opts.Trace}
+	t := &unitTrace{event: TraceEvent{Time: time.Now(), Unit: u}, report: *report}
 	t.watch()
 	return t
 }

@@ -24,7 +24,7 @@ func (s *service) send(x *session, r request) error {
 	number := r.num("message")
 	m := &msrp.Message{
 		ID: r.str("messageId"), ContentType: r.str("contentType"), Size: r.num("size"),
-		SuccessReport: r.flag("successReport"),
+		SuccessReport: r.flag("successReport"), Control: r.flag("control"),
 	}
 	switch r.str("failureReport") {
 	case "yes":

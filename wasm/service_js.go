@@ -29,7 +29,8 @@ type service struct {
 	came     *sync.Cond
 	outgoing map[int64]*msrp.Outgoing
 	incoming map[int64]*incoming
-	latest   int64 // the highest number of incoming
+	latest   int64               // the highest number of incoming
+	owners   map[string]*session // by the session IDs of their own URIs
 	progress progress
 }
 
@@ -38,6 +39,7 @@ func newService(host safejs.Value) *service {
 		host:    host,
 		clients: map[int64]*client{}, sessions: map[int64]*session{},
 		outgoing: map[int64]*msrp.Outgoing{}, incoming: map[int64]*incoming{},
+		owners: map[string]*session{},
 	}
 	s.came = sync.NewCond(&s.mu)
 	return s
@@ -139,8 +141,14 @@ func (s *service) dispatch(r request) (later, error) {
 		return nil, s.send(session, r)
 	case "probe":
 		return session.probe, nil
+	case "nickname":
+		return session.nickname(r), nil
+	case "trace":
+		s.trace(session)
+		return nil, nil
 	case "close":
 		delete(s.sessions, r.num("session"))
+		s.disown(session)
 		return nil, session.call.Close()
 	}
 	return nil, errors.New("unknown operation " + op)

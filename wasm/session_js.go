@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/webmsrp/webmsrp/msrp"
 	"github.com/webmsrp/webmsrp/msrp/call"
+	"github.com/webmsrp/webmsrp/msrp/sdp"
 )
 
 // inline is the longest message, in octets, that goes to the page with the
@@ -21,6 +23,7 @@ type session struct {
 	number  int64
 	client  *client
 	call    *call.Call
+	traced  bool // guarded by mu of service
 }
 
 func (s *service) newSession(c *client, r request) error {
@@ -33,7 +36,7 @@ func (s *service) newSession(c *client, r request) error {
 		host = c.relayed
 	}
 	x.call = call.New(call.Options{
-		Endpoint: c.endpoint, Host: host, Secure: r.flag("secure"), Username: r.str("displayName"),
+		Endpoint: c.endpoint, Host: places{host, x}, Secure: r.flag("secure"), Username: r.str("displayName"),
 		Session: msrp.SessionOptions{
 			AcceptTypes: r.strs("acceptTypes"), MaxSize: r.num("maxSize"),
 			StateChanged: x.stateChanged,
@@ -89,6 +92,17 @@ func (x *session) probe() (any, error) {
 	return nil, s.Probe(context.Background())
 }
 
+// nickname asks the chat room that the peer is for a nickname.
+func (x *session) nickname(r request) later {
+	name := r.str("name")
+	return func() (any, error) {
+		if !slices.Contains(x.call.Peer().Chatroom, sdp.ChatroomNickname) {
+			return nil, errors.New("the other side is no chat room with nicknames")
+		}
+		return nil, x.call.Session().SetNickname(context.Background(), name)
+	}
+}
+
 // receive tells the page of each message, in order.
 func (x *session) receive() {
 	s := x.call.Session()
@@ -112,6 +126,13 @@ func (x *session) receive() {
 			continue
 		}
 		e["incoming"] = x.service.addIncoming(in)
+		// The wrapper of a message is read before the page hears of it.
+		if n := in.Buffered(); n > 0 && msrp.MatchType("message/cpim", in.ContentType) {
+			data := make([]byte, min(n, inline))
+			n, _ = in.Read(data)
+			x.service.postOctets(e, "data", data[:n])
+			continue
+		}
 		x.service.post(e)
 	}
 }

@@ -1,16 +1,20 @@
+import { cpimType, formatWrapper, prepend } from "./cpim.js";
 import { MsrpError } from "./errors.js";
+import { askHeaders } from "./imdn.js";
 import { servePort } from "./sources.js";
 
 /** @typedef {import("./rpc.js").Core} Core */
-/** @typedef {import("./webmsrp.d.ts").MsrpSendOptions} SendOptions */
+/** @typedef {import("./webmsrp.d.ts").MsrpSendOptions & {control?: boolean}} SendOptions control: no ordinary message */
 
 /** How much of an incoming message is fetched at once. */
 const readSize = 256 << 10;
 
+const binary = "application/octet-stream";
+
 const idCharacters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /** A random Message-ID of 20 letters and digits. */
-function newMessageId() {
+export function newMessageId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(20)), (octet) => idCharacters[octet % 62]).join("");
 }
 
@@ -48,9 +52,15 @@ export class MsrpOutgoingMessage extends EventTarget {
     this.#core = core;
     this.#number = core.number();
     this.messageId = newMessageId();
+    if (options.wrapper || options.notify) {
+      const type = options.contentType ?? (typeof body === "string" ? "text/plain;charset=UTF-8" : (body instanceof Blob && body.type) || binary);
+      const extra = options.notify ? askHeaders(this.messageId, options.notify) : [];
+      body = prepend(formatWrapper(options.wrapper ?? {}, type, { extra, disposition: options.disposition }), body);
+      options = { ...options, contentType: cpimType, disposition: "" };
+    }
     /** @type {number | null} */
     this.size = null;
-    let type = "application/octet-stream";
+    let type = binary;
     /** @type {any} */
     let content = body;
     if (typeof body === "string") {
@@ -80,6 +90,7 @@ export class MsrpOutgoingMessage extends EventTarget {
       disposition: options.disposition ?? "",
       successReport: this.#successReport,
       failureReport: options.failureReport ?? "",
+      control: options.control === true,
       body: content,
       size: this.size ?? 0,
       sized: this.size !== null,
@@ -231,10 +242,12 @@ export class MsrpIncomingMessage {
   #used = false;
   /** @type {ReadableStream<Uint8Array<ArrayBuffer>> | undefined} */
   #body;
+  /** Called when all was read. @type {(() => void) | undefined} */
+  #read;
 
   /**
    * @param {Core} core
-   * @param {{messageId: string, contentType: string, disposition: string, size?: number, from: string, to: string, incoming?: number, data?: Uint8Array<ArrayBuffer>}} event
+   * @param {{messageId: string, contentType: string, disposition: string, size?: number, from: string, to: string, incoming?: number, data?: Uint8Array<ArrayBuffer>, wrapper?: import("./webmsrp.d.ts").MsrpWrapper, read?: () => void}} event
    */
   constructor(core, event) {
     this.#core = core;
@@ -247,6 +260,8 @@ export class MsrpIncomingMessage {
     this.size = event.size ?? null;
     this.from = event.from;
     this.to = event.to;
+    this.wrapper = event.wrapper ?? null;
+    this.#read = event.read;
   }
 
   get bodyUsed() {
@@ -295,10 +310,12 @@ export class MsrpIncomingMessage {
 
   /** @returns {Promise<Uint8Array<ArrayBuffer> | null>} */
   async #next() {
-    if (this.#number !== undefined) return this.#core.call("read", { incoming: this.#number, max: readSize });
     const data = this.#data;
     this.#data = undefined;
-    return data?.length ? data : null;
+    if (data?.length) return data;
+    const next = this.#number === undefined ? null : await this.#core.call("read", { incoming: this.#number, max: readSize });
+    if (!next) this.#read?.();
+    return next;
   }
 
   async #drop() {

@@ -1,6 +1,10 @@
 import { abortable } from "./abort.js";
+import { Composing, composingType } from "./composing.js";
+import { cpimType, unwrap } from "./cpim.js";
 import { MsrpError } from "./errors.js";
-import { MsrpFileTransfer, MsrpIncomingMessage, MsrpMessageEvent, MsrpOutgoingMessage } from "./message.js";
+import { Notifications } from "./imdn.js";
+import { MsrpFileTransfer, MsrpIncomingMessage, MsrpMessageEvent, MsrpOutgoingMessage, newMessageId } from "./message.js";
+import { MsrpTraceEvent } from "./trace.js";
 
 /** @typedef {import("./webmsrp.d.ts").MsrpDescription} Description */
 /** @typedef {import("./webmsrp.d.ts").MsrpSendOptions} SendOptions */
@@ -23,6 +27,15 @@ export class MsrpSession extends EventTarget {
   #began = () => {};
   /** @type {(error: MsrpError | undefined) => void} */
   #settleClosed = () => {};
+  #composing = new Composing(
+    (status) => this.#sendControl(status, composingType).sent,
+    (event) => this.dispatchEvent(event),
+  );
+  #notifications = new Notifications(
+    (format) => void this.#sendControl(format(newMessageId()), cpimType),
+    (event) => this.dispatchEvent(event),
+  );
+  #traced = false;
 
   /**
    * @param {import("./rpc.js").Core} core
@@ -105,6 +118,7 @@ export class MsrpSession extends EventTarget {
    * @param {SendOptions} [options]
    */
   send(body, options = {}) {
+    this.#composing.sent();
     return this.#start(new MsrpOutgoingMessage(this.#core, body, options), options);
   }
 
@@ -114,7 +128,55 @@ export class MsrpSession extends EventTarget {
    */
   sendFile(file, options = {}) {
     if (!(file instanceof Blob)) throw new TypeError("sendFile takes a File or a Blob");
+    this.#composing.sent();
     return this.#start(new MsrpFileTransfer(this.#core, file, options), options);
+  }
+
+  /**
+   * Sends what is no ordinary message: only a refusal of it is of interest.
+   * @param {string} body
+   * @param {string} contentType
+   */
+  #sendControl(body, contentType) {
+    const options = /** @type {const} */ ({ contentType, successReport: false, failureReport: "partial", control: true });
+    return this.#start(new MsrpOutgoingMessage(this.#core, body, options), {});
+  }
+
+  /**
+   * @param {boolean} active
+   * @param {{contentType?: string}} [options]
+   */
+  setComposing(active, { contentType = "" } = {}) {
+    if (this.#state === "connecting" || this.#state === "connected") this.#composing.set(active, contentType);
+  }
+
+  /** @param {string} messageId */
+  markDisplayed(messageId) {
+    return this.#notifications.displayed(messageId);
+  }
+
+  /**
+   * @param {string} name
+   * @param {{signal?: AbortSignal}} [options]
+   */
+  async setNickname(name, { signal } = {}) {
+    this.#check();
+    signal?.throwIfAborted();
+    await abortable(this.#call("nickname", { name }), signal);
+  }
+
+  /**
+   * @param {string} type
+   * @param {EventListenerOrEventListenerObject | null} listener
+   * @param {boolean | AddEventListenerOptions} [options]
+   * @override
+   */
+  addEventListener(type, listener, options) {
+    super.addEventListener(type, listener, options);
+    if (type !== "trace" || this.#traced) return;
+    // It costs time with each request: only from when somebody listens.
+    this.#traced = true;
+    this.#call("trace", {}).catch(() => {}); // nothing passes of a session that is over
   }
 
   /**
@@ -174,11 +236,23 @@ export class MsrpSession extends EventTarget {
         else this.#setState(event.state);
         break;
       case "message":
-        this.dispatchEvent(new MsrpMessageEvent(new MsrpIncomingMessage(this.#core, event)));
+        this.#take(unwrap(event));
+        break;
+      case "trace":
+        this.dispatchEvent(new MsrpTraceEvent(event));
         break;
       case "coreended":
         this._end(event.error);
     }
+  }
+
+  /** @param {any} message What arrived, without its wrapper. */
+  #take(message) {
+    if (this.#notifications.take(message) || this.#composing.take(message)) {
+      if (message.incoming !== undefined) this.#core.call("drop", { incoming: message.incoming }).catch(() => {}); // too large to be one
+      return;
+    }
+    this.dispatchEvent(new MsrpMessageEvent(new MsrpIncomingMessage(this.#core, message)));
   }
 
   /**
@@ -189,6 +263,7 @@ export class MsrpSession extends EventTarget {
     if (this.#state === "failed" || this.#state === "closed") return;
     this.#error = error;
     this.#core.listen("session", this.#number, undefined);
+    this.#composing.close();
     const reason = error ?? new MsrpError("The conversation is closed.", { kind: "closed" });
     for (const message of this.#outgoing) message._sessionEnded(reason);
     this.#setState(error && error.kind !== "closed" ? "failed" : "closed");

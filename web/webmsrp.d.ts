@@ -123,6 +123,24 @@ export class MsrpSession extends EventTarget {
   sendFile(file: File | Blob, options?: MsrpSendOptions & { name?: string }): MsrpFileTransfer;
   /** Octets given to send that the next hop has not acknowledged. */
   readonly bufferedAmount: number;
+  /**
+   * To be called with true for every key of a message that is being written, and
+   * with false where it was given up: the peer is told what it has to know (RFC
+   * 3994), also that nothing was done for 15 seconds. Sending a message ends it.
+   * contentType is what is composed, such as "text/plain" or "audio".
+   */
+  setComposing(active: boolean, options?: { contentType?: string }): void;
+  /**
+   * Tells the sender that a message was shown, if that was wanted, and once (RFC
+   * 5438). Returns whether it was. Ask the user whether others may know.
+   */
+  markDisplayed(messageId: string): boolean;
+  /**
+   * Asks the chat room that the peer is for a nickname, or with "" for none (RFC
+   * 7701). Rejects with code 425 where another has it, 424 for one that the room
+   * does not take, and 403 where it has none.
+   */
+  setNickname(name: string, options?: { signal?: AbortSignal }): Promise<void>;
   /** Asks the next hop whether the session still stands. */
   probe(options?: { signal?: AbortSignal }): Promise<void>;
   /** Resolves when the session is over, with the reason unless it was close(). */
@@ -136,6 +154,10 @@ export class MsrpSession extends EventTarget {
 export interface MsrpSessionEventMap {
   connectionstatechange: Event;
   message: MsrpMessageEvent;
+  composing: MsrpComposingEvent;
+  notification: MsrpNotificationEvent;
+  /** Of each request and response, from when somebody listens for the first time. */
+  trace: MsrpTraceEvent;
 }
 
 export type MsrpBody = string | Blob | ArrayBuffer | ArrayBufferView | ReadableStream<Uint8Array>;
@@ -149,9 +171,52 @@ export interface MsrpSendOptions {
   successReport?: boolean;
   /** Which failures are wanted. Default: all. */
   failureReport?: "yes" | "no" | "partial";
+  /**
+   * From whom and to whom the message is, for gateways and chat rooms: puts it
+   * into message/cpim (RFC 3862), which the peer must take. The size of the
+   * message includes it.
+   */
+  wrapper?: MsrpWrapperOptions;
+  /**
+   * What "notification" events are wanted of the message (RFC 5438). They are
+   * asked for in a wrapper.
+   */
+  notify?: ("delivery" | "display")[];
   /** Aborts the message. */
   signal?: AbortSignal;
 }
+
+/** Somebody in a wrapper. */
+export interface MsrpAddress {
+  /** "" for none. */
+  name: string;
+  uri: string;
+}
+
+export interface MsrpWrapperOptions {
+  /** URIs, or URIs with names. Default: anonymous. In a chat room, to is the room or one participant. */
+  from?: string | MsrpAddress;
+  to?: string | MsrpAddress | (string | MsrpAddress)[];
+  cc?: string | MsrpAddress | (string | MsrpAddress)[];
+  subject?: string;
+  /** When it was written. Default: now. */
+  dateTime?: Date;
+}
+
+/** What the wrapper of a message says: so the sender, or the chat room. */
+export interface MsrpWrapper {
+  readonly from: MsrpAddress;
+  readonly to: readonly MsrpAddress[];
+  readonly cc: readonly MsrpAddress[];
+  readonly dateTime: Date | null;
+  /** "" for none. */
+  readonly subject: string;
+  /** All headers in their order, as they are written. */
+  readonly headers: readonly { namespace: string; name: string; value: string }[];
+}
+
+/** What a notification is about: whether a message arrived, has been passed on by a server, or was shown. */
+export type MsrpDisposition = "delivery" | "processing" | "display";
 
 /** A message that is being sent. */
 export class MsrpOutgoingMessage extends EventTarget {
@@ -181,6 +246,44 @@ export class MsrpMessageEvent extends Event {
   readonly message: MsrpIncomingMessage;
 }
 
+/** The peer began or ended to write, or writes something else. It counts until a message comes, or nothing more is heard. */
+export class MsrpComposingEvent extends Event {
+  private constructor();
+  readonly active: boolean;
+  /** What is composed, a media type with or without subtype, or "". */
+  readonly contentType: string;
+  /** When the peer last did something, if it says so. */
+  readonly lastActive: Date | null;
+}
+
+/** What became of a message that was sent with notify. */
+export class MsrpNotificationEvent extends Event {
+  private constructor();
+  /** That of the message. */
+  readonly messageId: string;
+  readonly disposition: MsrpDisposition;
+  /** "forbidden" where the recipient does not tell, "error" where nobody knows. */
+  readonly status: "delivered" | "failed" | "processed" | "stored" | "displayed" | "forbidden" | "error";
+  /** The URI of who got the message, or "". */
+  readonly recipient: string;
+}
+
+/** A request or response that passed. */
+export class MsrpTraceEvent extends Event {
+  private constructor();
+  /** Whether this side sent it. */
+  readonly outgoing: boolean;
+  readonly transactionId: string;
+  /** "SEND", "REPORT" or "NICKNAME", and null for a response. */
+  readonly method: string | null;
+  /** The status code of a response, and null for a request. */
+  readonly code: number | null;
+  /** The length of the body in octets. */
+  readonly size: number;
+  /** As it went over the wire, of the body at most 1024 octets. */
+  readonly text: string;
+}
+
 /** A message that has arrived or is arriving, to be read once, like a Response. */
 export class MsrpIncomingMessage {
   private constructor();
@@ -192,9 +295,11 @@ export class MsrpIncomingMessage {
   readonly fileName: string | null;
   /** Octets, or null where the peer has not said. */
   readonly size: number | null;
-  /** The URIs of the peer and of this side. */
+  /** The MSRP URIs of the peer and of this side. */
   readonly from: string;
   readonly to: string;
+  /** What the message/cpim around the message said, which is taken off; null where there was none. */
+  readonly wrapper: MsrpWrapper | null;
   readonly bodyUsed: boolean;
   /** Canceling it tells the peer to stop. While it is not read, the peer is held up. */
   readonly body: ReadableStream<Uint8Array>;

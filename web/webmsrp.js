@@ -1,6 +1,9 @@
 // The public module. What it exports is described in webmsrp.d.ts.
 
 export { MsrpClient } from "./client.js";
+export { MsrpComposingEvent } from "./composing.js";
 export { MsrpError } from "./errors.js";
+export { MsrpNotificationEvent } from "./imdn.js";
 export { MsrpFileTransfer, MsrpIncomingMessage, MsrpMessageEvent, MsrpOutgoingMessage } from "./message.js";
 export { MsrpSession } from "./session.js";
+export { MsrpTraceEvent } from "./trace.js";

@@ -23,8 +23,9 @@ func NewURI(t testing.TB, host string) msrp.URI {
 
 // Side is one end of a [Pair].
 type Side struct {
-	Session *msrp.Session
-	Conn    *msrp.Conn
+	Session  *msrp.Session
+	Conn     *msrp.Conn
+	Endpoint *msrp.Endpoint
 }
 
 // Options adjust the two sides of a [Pair]; the zero value is fine.
@@ -48,7 +49,7 @@ func PairOver(t testing.TB, a, b msrp.Transport, alice, bob Options) (Side, Side
 		require.NoError(t, err)
 		conn := endpoint.NewConn(tr)
 		t.Cleanup(func() { conn.Close() })
-		return Side{session, conn}
+		return Side{session, conn, endpoint}
 	}
 	as, bs := side("alice", a, alice), side("bob", b, bob)
 	bob.Remote.Path = msrp.Path{as.Session.URI()}

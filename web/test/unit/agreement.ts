@@ -2,9 +2,12 @@
 // nothing of this file ever runs.
 
 import * as client from "../../client.js";
+import * as composing from "../../composing.js";
 import * as errors from "../../errors.js";
+import * as imdn from "../../imdn.js";
 import * as message from "../../message.js";
 import * as session from "../../session.js";
+import * as trace from "../../trace.js";
 import type * as contract from "../../webmsrp.d.ts";
 
 type Contract = typeof contract;
@@ -23,6 +26,9 @@ declare const made: {
   transfer: message.MsrpFileTransfer;
   incoming: message.MsrpIncomingMessage;
   event: message.MsrpMessageEvent;
+  composing: composing.MsrpComposingEvent;
+  notification: imdn.MsrpNotificationEvent;
+  trace: trace.MsrpTraceEvent;
   error: errors.MsrpError;
 };
 agrees<contract.MsrpClient>(made.client);
@@ -31,6 +37,9 @@ agrees<contract.MsrpOutgoingMessage>(made.outgoing);
 agrees<contract.MsrpFileTransfer>(made.transfer);
 agrees<contract.MsrpIncomingMessage>(made.incoming);
 agrees<contract.MsrpMessageEvent>(made.event);
+agrees<contract.MsrpComposingEvent>(made.composing);
+agrees<contract.MsrpNotificationEvent>(made.notification);
+agrees<contract.MsrpTraceEvent>(made.trace);
 agrees<contract.MsrpError>(made.error);
 
 // Classes, with their static methods.
@@ -39,6 +48,9 @@ agrees<Statics<Contract["MsrpSession"]>>(session.MsrpSession);
 agrees<Statics<Contract["MsrpOutgoingMessage"]>>(message.MsrpOutgoingMessage);
 agrees<Statics<Contract["MsrpFileTransfer"]>>(message.MsrpFileTransfer);
 agrees<Statics<Contract["MsrpIncomingMessage"]>>(message.MsrpIncomingMessage);
+agrees<Statics<Contract["MsrpComposingEvent"]>>(composing.MsrpComposingEvent);
+agrees<Statics<Contract["MsrpNotificationEvent"]>>(imdn.MsrpNotificationEvent);
+agrees<Statics<Contract["MsrpTraceEvent"]>>(trace.MsrpTraceEvent);
 agrees<Statics<Contract["MsrpMessageEvent"]>>(message.MsrpMessageEvent);
 
 // The only one that others construct.
@@ -54,4 +66,7 @@ complete<message.MsrpOutgoingMessage, contract.MsrpOutgoingMessage>(true);
 complete<message.MsrpFileTransfer, contract.MsrpFileTransfer>(true);
 complete<message.MsrpIncomingMessage, contract.MsrpIncomingMessage>(true);
 complete<message.MsrpMessageEvent, contract.MsrpMessageEvent>(true);
+complete<composing.MsrpComposingEvent, contract.MsrpComposingEvent>(true);
+complete<imdn.MsrpNotificationEvent, contract.MsrpNotificationEvent>(true);
+complete<trace.MsrpTraceEvent, contract.MsrpTraceEvent>(true);
 complete<errors.MsrpError, contract.MsrpError>(true);

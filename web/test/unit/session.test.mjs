@@ -67,6 +67,33 @@ test("what is no description is refused", async (t) => {
   assert.equal(worker.requests.length, 0);
 });
 
+test("a nickname is the room's to give", async (t) => {
+  const { session, worker, number } = await begin(t);
+  const asking = session.setNickname("Alice");
+  const request = await worker.serve("nickname");
+  assert.deepEqual([request.session, request.name], [number, "Alice"]);
+  await asking;
+  const again = session.setNickname("Bob");
+  await worker.refuse("nickname", { message: "msrp: 425", code: 425, kind: "status" });
+  await assert.rejects(again, (error) => error.code === 425 && /already/.test(error.message));
+  const reason = new Error("changed my mind");
+  await assert.rejects(session.setNickname("Carol", { signal: AbortSignal.abort(reason) }), reason);
+  assert.equal(worker.requests.length, 0);
+});
+
+test("nothing is traced before somebody listens", async (t) => {
+  const { session, worker, number } = await begin(t);
+  session.addEventListener("message", () => {});
+  assert.equal(worker.requests.length, 0);
+  const coming = event(session, "trace");
+  session.addEventListener("trace", () => {});
+  assert.equal((await worker.serve("trace")).session, number);
+  assert.equal(worker.requests.length, 0);
+  worker.say({ event: "trace", session: number, outgoing: false, size: 0, data: new TextEncoder().encode("MSRP d93kswow 200 OK\r\n") });
+  const { outgoing, method, code, transactionId, text } = await coming;
+  assert.deepEqual([outgoing, method, code, transactionId, text], [false, null, 200, "d93kswow", "MSRP d93kswow 200 OK\r\n"]);
+});
+
 test("an offer that the relay refuses leaves the session to try again", async (t) => {
   const { session, worker } = await begin(t);
   const failing = session.createOffer();

@@ -101,6 +101,93 @@ for (const worker of [true, false]) {
     await transfer.delivered;
   });
 
+  test(`what is in a wrapper comes out of it, however long (core ${where})`, async (t) => {
+    const { alice, messages } = await meet(t, { client: { worker } });
+    const wrapper = { from: { name: "Alice", uri: "sip:alice@example.com" }, to: "sip:room@example.com", subject: "Grüße" };
+    for (const [body, type, content] of [
+      ["Hi 👋", "text/plain;charset=UTF-8", Buffer.from("Hi 👋")],
+      [new Blob([large], { type: "image/png" }), "image/png", large],
+      [large.subarray(3), "application/octet-stream", large.subarray(3)],
+      [stream([pattern(1), pattern(200_000)].values()).body, "application/octet-stream", Buffer.concat([pattern(1), pattern(200_000)])],
+    ]) {
+      const sent = alice.send(body, { wrapper, disposition: "render" });
+      const message = await messages.next();
+      assert.equal(message.contentType, type);
+      assert.equal(message.disposition, "render");
+      assert.deepEqual(message.wrapper.from, wrapper.from);
+      assert.equal(message.wrapper.to[0].uri, wrapper.to);
+      assert.equal(message.wrapper.subject, wrapper.subject);
+      if (!(body instanceof ReadableStream)) assert.equal(message.size, content.length);
+      assert.ok(Buffer.from(await message.arrayBuffer()).equals(content));
+      await sent.delivered;
+    }
+  });
+
+  test(`the sender hears that a message arrived and was shown (core ${where})`, async (t) => {
+    const { alice, bob, messages } = await meet(t, { client: { worker } });
+    const heard = new Queue();
+    alice.addEventListener("notification", ({ messageId, disposition, status, recipient }) => heard.push({ messageId, disposition, status, recipient }));
+    const recipient = "sip:bob@example.com";
+    const [short, long] = ["Hi", new Blob([large])].map((body) => alice.send(body, { wrapper: { to: recipient }, notify: ["delivery", "display"] }));
+    const about = ({ messageId }, disposition, status) => ({ messageId, disposition, status, recipient });
+    assert.equal(await (await messages.next()).text(), "Hi");
+    assert.deepEqual(await heard.next(), about(short, "delivery", "delivered"));
+    const message = await messages.next();
+    assert.equal(bob.markDisplayed(short.messageId), true);
+    assert.deepEqual(await heard.next(), about(short, "display", "displayed"));
+    assert.equal(bob.markDisplayed(short.messageId), false, "once");
+    await message.arrayBuffer();
+    assert.deepEqual(await heard.next(), about(long, "delivery", "delivered"));
+    const plain = alice.send("nobody asks");
+    await messages.next();
+    await plain.delivered;
+    assert.equal(bob.markDisplayed(plain.messageId), false);
+    assert.equal(heard.length, 0);
+    assert.equal(messages.length, 0, "bob was shown no notification");
+  });
+
+  test(`it is seen who composes, until the message is there (core ${where})`, async (t) => {
+    const { alice, bob, messages } = await meet(t, { client: { worker } });
+    const seen = new Queue();
+    bob.addEventListener("composing", ({ active, contentType }) => seen.push({ active, contentType }));
+    alice.setComposing(true, { contentType: "text/plain" });
+    alice.setComposing(true, { contentType: "text/plain" });
+    assert.deepEqual(await seen.next(), { active: true, contentType: "text/plain" });
+    await alice.send("Hi").delivered;
+    assert.equal(await (await messages.next()).text(), "Hi");
+    assert.equal((await seen.next()).active, false);
+    alice.setComposing(true);
+    assert.equal((await seen.next()).active, true);
+    alice.setComposing(false);
+    assert.equal((await seen.next()).active, false);
+    assert.equal(messages.length + seen.length, 0);
+  });
+
+  test(`who looks on sees every request and response, and not all of a body (core ${where})`, async (t) => {
+    const { alice, bob, messages } = await meet(t, { client: { worker } });
+    await alice.send("unseen").delivered;
+    await (await messages.next()).text();
+    const seen = new Queue();
+    bob.addEventListener("trace", () => assert.fail("that is alice's"), { once: true, signal: AbortSignal.abort() });
+    alice.addEventListener("trace", (event) => seen.push(event));
+    const sent = alice.send("a".repeat(5000));
+    await sent.delivered;
+    const send = await seen.next();
+    assert.deepEqual([send.outgoing, send.method, send.code, send.size], [true, "SEND", null, 5000]);
+    assert.match(send.text, new RegExp(`^MSRP ${send.transactionId} SEND\\r\\nTo-Path: [^]*\\r\\nMessage-ID: ${sent.messageId}\\r\\n[^]*\\r\\n\\r\\na{1024}\\r\\n-------${send.transactionId}\\$\\r\\n$`));
+    const others = [await seen.next(), await seen.next()].map(({ outgoing, method, code, transactionId }) => ({ outgoing, what: method ?? code, same: transactionId === send.transactionId }));
+    others.sort((a) => (a.what === 200 ? -1 : 1));
+    assert.deepEqual(others, [
+      { outgoing: false, what: 200, same: true },
+      { outgoing: false, what: "REPORT", same: false },
+    ]);
+  });
+
+  test(`who is no room has no nicknames to give (core ${where})`, async (t) => {
+    const { alice } = await meet(t, { client: { worker } });
+    await assert.rejects(alice.setNickname("Alice"), /no chat room/);
+  });
+
   test(`who stops reading stops the sender (core ${where})`, async (t) => {
     const { alice, messages } = await meet(t, { client: { worker } });
     const { body, reason } = stream(endless());

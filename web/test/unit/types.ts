@@ -3,6 +3,7 @@
 
 import {
   MsrpClient,
+  MsrpComposingEvent,
   MsrpError,
   MsrpFileTransfer,
   MsrpIncomingMessage,
@@ -16,9 +17,11 @@ import type {
   MsrpConnectOptions,
   MsrpCredentials,
   MsrpDescription,
+  MsrpDisposition,
   MsrpSendOptions,
   MsrpSessionEventMap,
   MsrpSessionOptions,
+  MsrpWrapper,
 } from "webmsrp";
 
 /** Compiles only if both types are the same. */
@@ -113,6 +116,13 @@ export async function sending(session: MsrpSession, file: File, stream: Readable
   same<typeof message.state, "sending" | "sent" | "delivered" | "failed">(true);
   same<typeof message.error, Error | undefined>(true);
   message.addEventListener("progress", (event) => same<typeof event, Event>(true));
+  session.send("To all", { wrapper: { from: { name: "Alice", uri: "sip:alice@example.com" }, to: "sip:room@example.com", subject: "Lunch" }, notify: ["display"] });
+  // @ts-expect-error Nobody else is told of what servers do.
+  session.send("x", { notify: ["processing"] });
+  session.setComposing(true, { contentType: "text/plain" });
+  session.setComposing(false);
+  same<ReturnType<typeof session.markDisplayed>, boolean>(true);
+  await session.setNickname("Alice", { signal });
   await message.sent;
   await message.delivered;
   message.abort();
@@ -157,6 +167,7 @@ export function receiving(session: MsrpSession): void {
     same<typeof message.size, number | null>(true);
     same<typeof message.from, string>(true);
     same<typeof message.to, string>(true);
+    same<typeof message.wrapper, MsrpWrapper | null>(true);
     same<typeof message.bodyUsed, boolean>(true);
     same<typeof message.body, ReadableStream<Uint8Array>>(true);
     const text: string = await message.text();
@@ -171,7 +182,19 @@ export function receiving(session: MsrpSession): void {
   });
   session.addEventListener("message", ({ message }) => void message.text(), { once: true });
   session.addEventListener("connectionstatechange", () => {});
-  same<keyof MsrpSessionEventMap, "connectionstatechange" | "message">(true);
+  session.addEventListener("composing", (event) => {
+    same<typeof event, MsrpComposingEvent>(true);
+    same<typeof event.active, boolean>(true);
+    same<typeof event.lastActive, Date | null>(true);
+  });
+  session.addEventListener("notification", ({ messageId, disposition, status }) => {
+    same<typeof messageId, string>(true);
+    same<typeof disposition, MsrpDisposition>(true);
+    // @ts-expect-error There is no such status.
+    return status === "read";
+  });
+  session.addEventListener("trace", ({ outgoing, method, code, text }) => `${outgoing ? ">" : "<"} ${method ?? code} ${text}`);
+  same<keyof MsrpSessionEventMap, "connectionstatechange" | "message" | "composing" | "notification" | "trace">(true);
   // As with every EventTarget, for events that others dispatch.
   session.addEventListener("custom", { handleEvent() {} });
   // @ts-expect-error That is no listener.
