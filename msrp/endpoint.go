@@ -11,7 +11,8 @@ import (
 type Options struct {
 	// Trace is called for every request and response that passes a connection,
 	// in order for each direction. It must return quickly and must not call
-	// back into this package.
+	// back into this package. Default: that of each session, see
+	// [Endpoint.SetTracing].
 	Trace func(TraceEvent)
 }
 
@@ -19,7 +20,8 @@ type Options struct {
 // arrives on any of its connections finds its session there (RFC 4975, section
 // 7.3). Its methods are safe for concurrent use.
 type Endpoint struct {
-	trace atomic.Pointer[func(TraceEvent)] // nil while nobody wants to know
+	opts    Options
+	tracing atomic.Bool
 
 	mu       sync.RWMutex
 	sessions map[string]*Session // by the session ID of their own URI
@@ -29,19 +31,9 @@ type Endpoint struct {
 func NewEndpoint(opts *Options) *Endpoint {
 	e := &Endpoint{sessions: make(map[string]*Session)}
 	if opts != nil {
-		e.SetTrace(opts.Trace)
+		e.opts = *opts
 	}
 	return e
-}
-
-// SetTrace has trace called in place of Trace of the [Options], from the next
-// request or response on; nil calls nothing any more.
-func (e *Endpoint) SetTrace(trace func(TraceEvent)) {
-	if trace == nil {
-		e.trace.Store(nil)
-	} else {
-		e.trace.Store(&trace)
-	}
 }
 
 // NewSession enters a session. From then on it takes messages of whoever knows

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -56,7 +55,14 @@ func (s *Session) handleNickname(u *Unit) int {
 
 // quoteNickname returns a nickname as a quoted-string of RFC 4975, section 9.
 func quoteNickname(name string) string {
-	return `"` + strings.ReplaceAll(strings.ReplaceAll(name, `\`, `\\`), `"`, `\"`) + `"`
+	quoted := []byte{'"'}
+	for i := range len(name) {
+		if name[i] == '"' || name[i] == '\\' {
+			quoted = append(quoted, '\\')
+		}
+		quoted = append(quoted, name[i])
+	}
+	return string(append(quoted, '"'))
 }
 
 // unquoteNickname is the reverse. The grammar of RFC 7701, section 7.1 has no

@@ -67,6 +67,9 @@ type SessionOptions struct {
 	// [StatusForbidden] or [StatusNicknameInUse]. Which nicknames are the same is
 	// told by RFC 8266. It must return quickly. Default: 501 is the answer.
 	Nickname func(name string) (code int)
+	// Trace is as that of [Options], for what passes of this session, from
+	// [Endpoint.SetTracing] on.
+	Trace func(TraceEvent)
 	// StateChanged is called after each change of the state, in order; err is
 	// that of [Session.Err]. It must return quickly.
 	StateChanged func(state State, err error)

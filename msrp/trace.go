@@ -16,10 +16,26 @@ type TraceEvent struct {
 
 const maxTracedBody = 64 << 10
 
+// SetTracing has Trace of [SessionOptions] called, or not any more: traces that
+// nobody looks at cost nothing.
+func (e *Endpoint) SetTracing(on bool) { e.tracing.Store(on) }
+
+func (e *Endpoint) traces() bool { return e.opts.Trace != nil || e.tracing.Load() }
+
+// reporter returns who is told of a unit with that path on this side, or nil.
+func (e *Endpoint) reporter(own Path) func(TraceEvent) {
+	if e.opts.Trace != nil {
+		return e.opts.Trace
+	}
+	if s := e.lookup(own.First()); s != nil {
+		return s.opts.Trace
+	}
+	return nil
+}
+
 // trace tells of a unit that is about to be sent.
 func (c *Conn) trace(wire []byte) {
-	report := c.endpoint.trace.Load()
-	if report == nil {
+	if !c.endpoint.traces() {
 		return
 	}
 	var r Reader
@@ -27,18 +43,25 @@ func (c *Conn) trace(wire []byte) {
 	if err != nil {
 		return
 	}
-	t := &unitTrace{event: TraceEvent{Time: time.Now(), Outgoing: true, Unit: u}, report: *report}
+	report := c.endpoint.reporter(u.From)
+	if report == nil {
+		return
+	}
+	t := &unitTrace{event: TraceEvent{Time: time.Now(), Outgoing: true, Unit: u}, report: report}
 	t.watch()
 	t.finish()
 }
 
 // traceIncoming watches the body of u until finish tells of the whole.
 func (c *Conn) traceIncoming(u *Unit) *unitTrace {
-	report := c.endpoint.trace.Load()
+	if !c.endpoint.traces() {
+		return nil
+	}
+	report := c.endpoint.reporter(u.To)
 	if report == nil {
 		return nil
 	}
-	t := &unitTrace{event: TraceEvent{Time: time.Now(), Unit: u}, report: *report}
+	t := &unitTrace{event: TraceEvent{Time: time.Now(), Unit: u}, report: report}
 	t.watch()
 	return t
 }

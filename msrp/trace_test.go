@@ -11,22 +11,29 @@ import (
 	"github.com/webmsrp/webmsrp/msrp/msrptest"
 )
 
-// Tracing begins and ends while the connection is in use.
-func TestSetTrace(t *testing.T) {
+// Tracing begins and ends while a session is in use.
+func TestSetTracing(t *testing.T) {
 	a, b := net.Pipe()
-	alice, bob := msrptest.Pair(t, a, b, msrptest.Options{}, msrptest.Options{})
+	seen := make(chan string, 16)
+	traced := msrp.SessionOptions{Trace: func(e msrp.TraceEvent) { seen <- e.Unit.Method + e.Unit.Comment }}
+	alice, bob := msrptest.Pair(t, a, b, msrptest.Options{Session: traced}, msrptest.Options{})
 	send := func() {
 		out, err := alice.Session.Send(t.Context(), msrp.Text("Hello"))
 		require.NoError(t, err)
 		msrptest.Read(t, t.Context(), bob.Session)
+		require.NoError(t, out.Sent(t.Context()))
 		require.NoError(t, out.Delivered(t.Context()))
 	}
 	send()
-	seen := make(chan string, 16)
-	alice.Endpoint.SetTrace(func(e msrp.TraceEvent) { seen <- e.Unit.Method })
+	alice.Endpoint.SetTracing(true)
+	bob.Endpoint.SetTracing(true)
 	send()
-	assert.Len(t, seen, 3, "SEND, its 200, and REPORT")
-	alice.Endpoint.SetTrace(nil)
+	alice.Endpoint.SetTracing(false)
 	send()
-	assert.Len(t, seen, 3)
+	close(seen)
+	var list []string
+	for what := range seen {
+		list = append(list, what)
+	}
+	assert.ElementsMatch(t, []string{"SEND", "OK", "REPORT"}, list)
 }

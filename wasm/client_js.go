@@ -64,7 +64,6 @@ func (s *service) disconnect(number int64, c *client) later {
 	for n, session := range s.sessions {
 		if session.client == c {
 			delete(s.sessions, n)
-			s.disown(session)
 		}
 	}
 	close(c.until)

@@ -19,7 +19,7 @@ import (
 func (s *service) send(x *session, r request) error {
 	session := x.call.Session()
 	if session == nil {
-		return errors.New("the session has not begun: call createOffer or createAnswer first")
+		return errNotBegun
 	}
 	number := r.num("message")
 	m := &msrp.Message{

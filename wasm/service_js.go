@@ -29,8 +29,7 @@ type service struct {
 	came     *sync.Cond
 	outgoing map[int64]*msrp.Outgoing
 	incoming map[int64]*incoming
-	latest   int64               // the highest number of incoming
-	owners   map[string]*session // by the session IDs of their own URIs
+	latest   int64 // the highest number of incoming
 	progress progress
 }
 
@@ -39,7 +38,6 @@ func newService(host safejs.Value) *service {
 		host:    host,
 		clients: map[int64]*client{}, sessions: map[int64]*session{},
 		outgoing: map[int64]*msrp.Outgoing{}, incoming: map[int64]*incoming{},
-		owners: map[string]*session{},
 	}
 	s.came = sync.NewCond(&s.mu)
 	return s
@@ -144,11 +142,10 @@ func (s *service) dispatch(r request) (later, error) {
 	case "nickname":
 		return session.nickname(r), nil
 	case "trace":
-		s.trace(session)
+		session.traceFrom()
 		return nil, nil
 	case "close":
 		delete(s.sessions, r.num("session"))
-		s.disown(session)
 		return nil, session.call.Close()
 	}
 	return nil, errors.New("unknown operation " + op)
@@ -157,6 +154,7 @@ func (s *service) dispatch(r request) (later, error) {
 var (
 	errNoClient  = errors.New("the client is closed")
 	errNoSession = errors.New("the session is closed")
+	errNotBegun  = errors.New("the session has not begun: call createOffer or createAnswer first")
 )
 
 func (s *service) answer(id int64, result any, err error) {

@@ -4,13 +4,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
-	"slices"
+	"sync/atomic"
 
 	"github.com/webmsrp/webmsrp/msrp"
 	"github.com/webmsrp/webmsrp/msrp/call"
-	"github.com/webmsrp/webmsrp/msrp/sdp"
 )
 
 // inline is the longest message, in octets, that goes to the page with the
@@ -23,7 +21,7 @@ type session struct {
 	number  int64
 	client  *client
 	call    *call.Call
-	traced  bool // guarded by mu of service
+	traced  atomic.Bool
 }
 
 func (s *service) newSession(c *client, r request) error {
@@ -36,10 +34,10 @@ func (s *service) newSession(c *client, r request) error {
 		host = c.relayed
 	}
 	x.call = call.New(call.Options{
-		Endpoint: c.endpoint, Host: places{host, x}, Secure: r.flag("secure"), Username: r.str("displayName"),
+		Endpoint: c.endpoint, Host: host, Secure: r.flag("secure"), Username: r.str("displayName"),
 		Session: msrp.SessionOptions{
 			AcceptTypes: r.strs("acceptTypes"), MaxSize: r.num("maxSize"),
-			StateChanged: x.stateChanged,
+			StateChanged: x.stateChanged, Trace: x.trace,
 		},
 		AcceptWrappedTypes: r.strs("acceptWrappedTypes"),
 	})
@@ -87,7 +85,7 @@ func (x *session) accept(r request) later {
 func (x *session) probe() (any, error) {
 	s := x.call.Session()
 	if s == nil {
-		return nil, errors.New("the session has not begun")
+		return nil, errNotBegun
 	}
 	return nil, s.Probe(context.Background())
 }
@@ -96,10 +94,11 @@ func (x *session) probe() (any, error) {
 func (x *session) nickname(r request) later {
 	name := r.str("name")
 	return func() (any, error) {
-		if !slices.Contains(x.call.Peer().Chatroom, sdp.ChatroomNickname) {
-			return nil, errors.New("the other side is no chat room with nicknames")
+		s := x.call.Session()
+		if s == nil {
+			return nil, errNotBegun
 		}
-		return nil, x.call.Session().SetNickname(context.Background(), name)
+		return nil, s.SetNickname(context.Background(), name)
 	}
 }
 

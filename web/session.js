@@ -35,6 +35,8 @@ export class MsrpSession extends EventTarget {
     (format) => void this.#sendControl(format(newMessageId()), cpimType),
     (event) => this.dispatchEvent(event),
   );
+  /** Whether the peer's last description says so. */
+  #hasNicknames = false;
   #traced = false;
 
   /**
@@ -111,6 +113,7 @@ export class MsrpSession extends EventTarget {
     if (type === "offer") this.#offer = sdp;
     else if (type === "answer") await abortable(this.#call("accept", { sdp }), signal);
     else throw new TypeError(`a description is an "offer" or an "answer", not ${JSON.stringify(type)}`);
+    this.#hasNicknames = /^a=chatroom:(?:.* )?nickname\s/m.test(`${sdp}\n`);
   }
 
   /**
@@ -162,6 +165,8 @@ export class MsrpSession extends EventTarget {
   async setNickname(name, { signal } = {}) {
     this.#check();
     signal?.throwIfAborted();
+    // RFC 7701, section 7: nobody else is to be asked.
+    if (!this.#hasNicknames) throw new MsrpError("The other side is no chat room with nicknames.");
     await abortable(this.#call("nickname", { name }), signal);
   }
 

@@ -68,7 +68,11 @@ test("what is no description is refused", async (t) => {
 });
 
 test("a nickname is the room's to give", async (t) => {
-  const { session, worker, number } = await begin(t);
+  const { session, worker, number } = await offered(t);
+  await assert.rejects(session.setNickname("Alice"), /no chat room/);
+  const accepting = session.setRemoteDescription({ type: "answer", sdp: "v=0\r\na=chatroom:nickname private-messages\r\n" });
+  await worker.serve("accept");
+  await accepting;
   const asking = session.setNickname("Alice");
   const request = await worker.serve("nickname");
   assert.deepEqual([request.session, request.name], [number, "Alice"]);
