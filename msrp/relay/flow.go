@@ -427,7 +427,7 @@ func (l *Link) room(t *token, from *Link) bool {
 		l.mu.Unlock()
 	})
 	defer timer.Stop()
-	for !l.closed && !late && l.flows.of(t) == f && f.queued > l.relay.bound() {
+	for !l.closed && !late && l.flows.of(t) == f && (f.queued > l.relay.bound() || !l.fits(f)) {
 		l.wait()
 	}
 	return !late || f.queued <= l.relay.bound()

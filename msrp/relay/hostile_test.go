@@ -230,6 +230,40 @@ func TestSenderThatIgnoresItsCredit(t *testing.T) {
 	})
 }
 
+// A sender that is owed too much waits for the 200s to go, also where its queue is
+// short: asking again and again would take the processor.
+func TestRoomWhereTooMuchIsOwed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		t.Cleanup(func() { synctest.Wait() })
+		t.Cleanup(func() { r.relay.Close() })
+		token := r.relay.lookup(path(t, r.browser().token("alice", aliceURI, true))[0])
+		bob := r.peer()
+		synctest.Wait()
+		owner := token.owner
+		var from *Link
+		for l := range r.relay.links {
+			if l != owner {
+				from = l
+			}
+		}
+		f := &flow{token: token, queued: 1, owed: &debts{make([]owed, maxOwed)}}
+		owner.mu.Lock()
+		owner.flows.add(f)
+		owner.mu.Unlock()
+		room := make(chan bool, 1)
+		go func() { room <- owner.room(token, from) }()
+		synctest.Wait()
+		require.Empty(t, room)
+		owner.mu.Lock()
+		f.owed, f.queued = nil, 0
+		owner.wake()
+		owner.mu.Unlock()
+		assert.True(t, <-room)
+		bob.c.Close()
+	})
+}
+
 // With Failure-Report partial no response need ever come, and what waits for
 // one is bounded.
 func TestManyUnansweredPartials(t *testing.T) {
