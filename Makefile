@@ -85,8 +85,8 @@ bench-proxy:
 	@bin/bench -relay bin/webmsrp
 
 # The long proofs, of which make test runs a small part: the core's, 300 times
-# that something is killed, 1 GiB between two pages, and an hour of two relays under a mixed load, or make
-# soak soaktime=10m.
+# that something is killed, 1 GiB between two pages, and an hour of two relays
+# under a mixed load, or make soak soaktime=10m.
 soaktime := 1h
 soak: build
 	SOAK=1 go test -run='Memory|Cuts|Many' -v -timeout 30m ./msrp/...
