@@ -52,20 +52,26 @@ func TestInstance(t *testing.T) {
 	}))
 }
 
-// launchInstance runs TestInstance and returns where it listens.
-func launchInstance(t *testing.T, logTo io.Writer, args ...string) (listen string, process *exec.Cmd) {
-	process = exec.Command(os.Args[0], "-test.run=^TestInstance$")
-	process.Env = append(os.Environ(), "SERVE_ARGS="+strings.Join(args, "\n"))
+// launchTest runs a test in a process of its own, until this test ends.
+func launchTest(t *testing.T, logTo io.Writer, test, variable string) (process *exec.Cmd, in io.WriteCloser, out io.Reader) {
+	process = exec.Command(os.Args[0], "-test.run=^"+test+"$")
+	process.Env = append(os.Environ(), variable)
 	process.Stderr = logTo
-	_, err := process.StdinPipe()
+	in, err := process.StdinPipe()
 	require.NoError(t, err)
-	out, err := process.StdoutPipe()
+	out, err = process.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, process.Start())
 	t.Cleanup(func() {
 		process.Process.Kill()
 		process.Wait()
 	})
+	return process, in, out
+}
+
+// launchInstance runs TestInstance and returns where it listens.
+func launchInstance(t *testing.T, logTo io.Writer, args ...string) (listen string, process *exec.Cmd) {
+	process, _, out := launchTest(t, logTo, "TestInstance", "SERVE_ARGS="+strings.Join(args, "\n"))
 	line, err := bufio.NewReader(out).ReadBytes('\n')
 	require.NoError(t, err)
 	var addr map[string]string

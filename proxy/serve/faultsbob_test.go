@@ -189,18 +189,7 @@ type order struct {
 // launchBob runs TestFaultsBob; the files are his ledger, a certificate and its
 // key.
 func launchBob(t *testing.T, files ...string) (*exec.Cmd, *remoteParty) {
-	process := exec.Command(os.Args[0], "-test.run=^TestFaultsBob$")
-	process.Env = append(os.Environ(), "FAULTS_BOB="+strings.Join(files, "\n"))
-	process.Stderr = os.Stderr
-	in, err := process.StdinPipe()
-	require.NoError(t, err)
-	out, err := process.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, process.Start())
-	t.Cleanup(func() {
-		process.Process.Kill()
-		process.Wait()
-	})
+	process, in, out := launchTest(t, os.Stderr, "TestFaultsBob", "FAULTS_BOB="+strings.Join(files, "\n"))
 	p := &remoteParty{in: in, waiting: map[int]chan order{}}
 	go p.read(out)
 	return process, p
