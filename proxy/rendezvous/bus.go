@@ -4,6 +4,16 @@
 // The protocol is symmetrical. A client registers a name; then either side of
 // the WebSocket sends offer, answer, refuse and bye, which the server passes to
 // the other party of the call, see [Message].
+//
+// Within a call that was answered either party may send further offers: again
+// numbers them, and the answer repeats the number. They go to whoever has the
+// name of the other party. The server need not know the call: so it goes on after
+// a WebSocket was lost, or the server started anew, once the client has registered
+// again and sent such an offer. Who does not know the call refuses with 481. From
+// the server, a refusal with 404, 408, 429 or 503 is no end of such a call: the
+// offer can be made again. Where a client has registered with resumes, and its
+// WebSocket is lost without a close, the other parties are not told that it is
+// gone before it has had time to come back.
 package rendezvous
 
 import (
@@ -16,13 +26,15 @@ import (
 
 // Types of a [Message].
 const (
-	TypeRegister   = "register"   // client: Name, Username, Password
+	TypeRegister   = "register"   // client: Name, Username, Password, Resumes
 	TypeRegistered = "registered" // server: Name is the client's now
-	TypeOffer      = "offer"      // Call (new), To or From, SDP
-	TypeAnswer     = "answer"     // Call, SDP
+	TypeOffer      = "offer"      // Call (new, or with Again), To or From, SDP
+	TypeAnswer     = "answer"     // Call, SDP, Again as in the offer
 	TypeRefuse     = "refuse"     // Call, Code, Reason: instead of an answer
 	TypeBye        = "bye"        // Call, Reason: the call is over
 	TypeError      = "error"      // server: Code, Reason; the WebSocket ends
+	TypePing       = "ping"       // client: to be answered
+	TypePong       = "pong"       // server
 )
 
 // Codes of refuse and error, those of SIP.
@@ -33,6 +45,7 @@ const (
 	CodeTimeout      = 408 // no answer within a minute
 	CodeReplaced     = 409 // error: the name was registered elsewhere
 	CodeTooMany      = 429 // too many calls at once or in a short time
+	CodeNoCall       = 481 // the call of an offer with Again is not known
 	CodeBusy         = 486
 	CodeUnacceptable = 488 // the offer cannot be accepted
 	CodeUnavailable  = 503 // the server is cut off from others, or stops
@@ -48,12 +61,14 @@ type Message struct {
 	To     string `json:"to,omitempty"`   // a name
 	From   string `json:"from,omitempty"` // a name, filled in by the server
 	SDP    string `json:"sdp,omitempty"`
+	Again  int    `json:"again,omitempty"` // counts the further offers of a party in a call, from 1 on
 	Code   int    `json:"code,omitempty"`
 	Reason string `json:"reason,omitempty"`
 
 	Name     string `json:"name,omitempty"`
 	Username string `json:"username,omitempty"`
 	Password string `json:"password,omitempty"`
+	Resumes  bool   `json:"resumes,omitempty"` // the client comes back to its calls after its WebSocket was lost
 
 	// Sender is the address to answer to, between members of a [Bus].
 	Sender string `json:"-"`

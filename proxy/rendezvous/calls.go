@@ -10,6 +10,9 @@ import (
 const (
 	// ringTime is how long a call waits for its answer.
 	ringTime = time.Minute
+	// awayTime is how long the parties of those who resume are not told that they
+	// are gone.
+	awayTime = 2 * time.Minute
 	// maxCalls bounds the calls that a member has made, and those it was made.
 	maxCalls = 100
 	// maxUnanswered bounds the calls of a member that wait for their answer,
@@ -25,6 +28,8 @@ type calls struct {
 	member Member
 	name   string
 	line   *line // to the client
+	// resumes is set where the client comes back after its connection was lost.
+	resumes bool
 
 	mu   sync.Mutex
 	open map[string]*openCall
@@ -36,7 +41,13 @@ type openCall struct {
 	peer     string      // the other member's name
 	party    string      // its address, or its name until it answers
 	answered bool        // both sides know of each other
-	timer    *time.Timer // until the answer
+	timer    *time.Timer // until the answer, nil for a call that goes on
+}
+
+func (call *openCall) stop() {
+	if call.timer != nil {
+		call.timer.Stop()
+	}
 }
 
 // start joins the bus under a name.
@@ -51,7 +62,7 @@ func start(bus Bus, name string, l *line) *calls {
 // send passes on what the client sends. The error ends the client's
 // connection.
 func (c *calls) send(m Message) error {
-	m.Name, m.Username, m.Password = "", "", ""
+	m.Name, m.Username, m.Password, m.Resumes = "", "", "", false
 	if m.Call == "" || len(m.Call) > 64 {
 		return errors.New("a message needs a call of 1 to 64 characters")
 	}
@@ -66,11 +77,11 @@ func (c *calls) send(m Message) error {
 	}
 	switch m.Type {
 	case TypeAnswer:
-		if call.own {
+		if call.own && !call.answered {
 			c.mu.Unlock()
 			return errors.New("the call " + m.Call + " is for the other party to answer")
 		}
-		call.timer.Stop()
+		call.stop()
 		call.answered = true
 	case TypeRefuse, TypeBye:
 		c.forget(m.Call)
@@ -90,15 +101,16 @@ func (c *calls) offer(m Message) error {
 		return errors.New("an offer needs to and sdp")
 	}
 	c.mu.Lock()
-	if c.open[m.Call] != nil {
+	call, again := c.open[m.Call], m.Again > 0
+	if call != nil && (!again || !call.answered || call.peer != m.To) {
 		c.mu.Unlock()
 		return errors.New("the call " + m.Call + " is under way")
 	}
 	problem := ""
 	switch {
-	case c.count(isOwn) >= maxCalls:
+	case call == nil && c.count(isOwn) >= maxCalls:
 		problem = "too many calls at once"
-	case c.count(isOwn, isUnanswered) >= maxUnanswered:
+	case !again && c.count(isOwn, isUnanswered) >= maxUnanswered:
 		problem = "too many calls that wait for an answer"
 	case !c.bus.MayOffer(c.name):
 		problem = "too many calls in a short time, try again in a minute"
@@ -108,7 +120,13 @@ func (c *calls) offer(m Message) error {
 		c.line.send(Message{Type: TypeRefuse, Call: m.Call, Code: CodeTooMany, Reason: problem})
 		return nil
 	}
-	c.enter(m.Call, &openCall{own: true, peer: m.To, party: m.To})
+	switch {
+	case call != nil:
+	case again:
+		c.open[m.Call] = &openCall{own: true, peer: m.To, party: m.To, answered: true}
+	default:
+		c.enter(m.Call, &openCall{own: true, peer: m.To, party: m.To})
+	}
 	c.mu.Unlock()
 	c.member.Post(m.To, m)
 	return nil
@@ -135,6 +153,11 @@ func (c *calls) deliver(m Message) {
 		from := func(call *openCall) bool { return call.peer == m.From }
 		code, problem := 0, ""
 		switch {
+		case m.Again > 0 && call != nil && call.peer != m.From:
+			code, problem = CodeNoCall, "no such call"
+		case m.Again > 0 && (call == nil && c.count(isIncoming) >= maxCalls || c.line.crowded()):
+			code, problem = CodeTooMany, c.name+" has too many calls"
+		case m.Again > 0:
 		case call != nil, c.count(isIncoming) >= maxCalls, c.line.crowded():
 			code, problem = CodeBusy, "busy"
 		case c.count(isIncoming, isUnanswered, from) >= maxUnansweredFrom:
@@ -145,17 +168,31 @@ func (c *calls) deliver(m Message) {
 			c.member.Post(m.Sender, Message{Type: TypeRefuse, Call: m.Call, Code: code, Reason: problem})
 			return
 		}
-		c.enter(m.Call, &openCall{peer: m.From, party: m.Sender})
+		switch {
+		case m.Again == 0:
+			c.enter(m.Call, &openCall{peer: m.From, party: m.Sender})
+		case call == nil:
+			c.open[m.Call] = &openCall{peer: m.From, party: m.Sender, answered: true}
+		default:
+			call.stop()
+			call.answered, call.party = true, m.Sender
+		}
 	case TypeAnswer:
-		if call == nil || call.answered || !call.own {
+		if call == nil || !call.own && !call.answered || call.answered && (m.Again == 0 || call.peer != m.From) {
 			c.mu.Unlock()
 			return
 		}
-		call.timer.Stop()
+		call.stop()
 		call.answered = true
 		call.party = m.Sender
 	case TypeRefuse, TypeBye:
-		if call == nil || call.answered && call.party != m.Sender {
+		// An offer in a call goes to a name, whose address may have changed since; a
+		// bye may be a late one, from an address that the party has left.
+		strange := call != nil && call.answered && call.party != m.Sender
+		if m.Type == TypeRefuse && call != nil && call.answered {
+			strange = call.peer != m.From
+		}
+		if call == nil || strange {
 			c.mu.Unlock()
 			return
 		}
@@ -215,12 +252,21 @@ func (c *calls) expire(id string, call *openCall) {
 func (c *calls) lost(m Message) {
 	c.mu.Lock()
 	call := c.open[m.Call]
-	if call == nil || call.own && call.answered {
+	nobody := errors.Is(m.Lost, ErrNobody)
+	switch {
+	case call == nil, m.Again == 0 && call.own && call.answered, m.Again > 0 && m.Type == TypeAnswer:
 		c.mu.Unlock()
-		return // it is over, or has arrived after all
+		return // it is over, has arrived after all, or will be offered again
+	case m.Again > 0:
+		refuse := Message{Type: TypeRefuse, Call: m.Call, Code: CodeUnavailable, Reason: call.peer + " cannot be reached at the moment"}
+		if nobody {
+			refuse.Code, refuse.Reason = CodeNobody, call.peer+" is not here"
+		}
+		c.line.send(refuse)
+		c.mu.Unlock()
+		return
 	}
 	c.forget(m.Call)
-	nobody := errors.Is(m.Lost, ErrNobody)
 	var end Message
 	switch {
 	case call.own && nobody:
@@ -242,21 +288,62 @@ func (c *calls) lost(m Message) {
 
 func (c *calls) forget(id string) {
 	if call := c.open[id]; call != nil {
-		call.timer.Stop()
+		call.stop()
 	}
 	delete(c.open, id)
 }
 
+// leave ends it all. lost tells that the client has not, and may come back.
+func (c *calls) leave(lost bool) {
+	if reason := c.name + " is gone"; lost && c.resumes {
+		c.away(reason)
+	} else {
+		c.stop(reason)
+	}
+}
+
 // stop leaves the bus and tells the other parties why.
 func (c *calls) stop(reason string) {
+	for id, call := range c.end() {
+		c.bye(id, call, reason)
+	}
+	c.member.Leave()
+}
+
+// away leaves the bus because the client was lost. Parties that have answered, or
+// were, are told so only later: those to whom the client comes back know it under
+// another address then, and do not listen any more.
+func (c *calls) away(reason string) {
+	open := c.end()
+	for id, call := range open {
+		if !call.answered {
+			c.bye(id, call, reason)
+			delete(open, id)
+		}
+	}
+	c.member.Leave()
+	if len(open) > 0 {
+		time.AfterFunc(awayTime, func() {
+			for id, call := range open {
+				c.bye(id, call, reason)
+			}
+		})
+	}
+}
+
+// end returns the calls there were. Nothing more is delivered.
+func (c *calls) end() map[string]*openCall {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.over = true
 	open := c.open
 	c.open = map[string]*openCall{}
-	c.mu.Unlock()
-	for id, call := range open {
-		call.timer.Stop()
-		c.member.Post(call.party, Message{Type: TypeBye, Call: id, Reason: reason})
+	for _, call := range open {
+		call.stop()
 	}
-	c.member.Leave()
+	return open
+}
+
+func (c *calls) bye(id string, call *openCall, reason string) {
+	c.member.Post(call.party, Message{Type: TypeBye, Call: id, Reason: reason})
 }

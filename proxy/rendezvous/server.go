@@ -134,14 +134,22 @@ func (s *Server) receive(ctx context.Context, c *websocket.Conn, l *line, r *htt
 		return err
 	}
 	calls := start(s.Bus, name, l)
+	calls.resumes = m.Resumes
 	s.enter(calls)
-	defer s.leave(calls)
+	lost := false
+	defer func() { s.leave(calls, lost) }()
 	l.send(Message{Type: TypeRegistered, Name: name})
 	s.Log.Debug("registered", "name", name)
 	for {
 		m, err := read(ctx, c)
 		if err != nil {
+			var bad *refusal
+			lost = websocket.CloseStatus(err) < 0 && !errors.As(err, &bad)
 			return err
+		}
+		if m.Type == TypePing {
+			l.send(Message{Type: TypePong})
+			continue
 		}
 		if err := calls.send(m); err != nil {
 			return &refusal{http.StatusBadRequest, err.Error()}
@@ -158,8 +166,9 @@ func (s *Server) enter(c *calls) {
 	s.open[c] = struct{}{}
 }
 
-func (s *Server) leave(c *calls) {
-	c.stop(c.name + " is gone")
+// leave ends a registration. lost tells that the client has not ended it.
+func (s *Server) leave(c *calls, lost bool) {
+	c.leave(lost)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.open, c)
@@ -192,7 +201,7 @@ func (s *Server) Close(patience time.Duration) {
 	s.mu.Unlock()
 	for _, c := range open {
 		c.line.send(Message{Type: TypeError, Code: CodeUnavailable, Reason: "the server stops"})
-		c.stop(c.name + " is gone")
+		c.leave(true)
 	}
 	timeout := time.After(patience)
 	for _, c := range open {
