@@ -20,6 +20,10 @@ import (
 // Subprotocol of the WebSocket.
 const Subprotocol = "webmsrp-rendezvous"
 
+// StatusComesBack is the code with which a client closes a WebSocket that it
+// takes for dead, to come back with another.
+const StatusComesBack websocket.StatusCode = 4000
+
 const (
 	maxMessage   = 64 << 10 // octets of JSON
 	maxName      = 64       // characters
@@ -41,7 +45,10 @@ type Server struct {
 	// Secure tells whether TLS protects a request; others are refused. nil
 	// takes all, for a server on loopback.
 	Secure func(*http.Request) bool
-	Log    *slog.Logger
+	// Grace is how long a call goes on whose party was lost and resumes, before the
+	// other is told that it has not come back. Default [Grace].
+	Grace time.Duration
+	Log   *slog.Logger
 
 	mu   sync.Mutex
 	open map[*calls]struct{}
@@ -133,8 +140,12 @@ func (s *Server) receive(ctx context.Context, c *websocket.Conn, l *line, r *htt
 	if err != nil {
 		return err
 	}
-	calls := start(s.Bus, name, l)
-	calls.resumes = m.Resumes
+	calls := start(s.Bus, name, l, func(c *calls) {
+		c.resumes = m.Resumes
+		if s.Grace > 0 {
+			c.grace = s.Grace
+		}
+	})
 	s.enter(calls)
 	lost := false
 	defer func() { s.leave(calls, lost) }()
@@ -144,7 +155,8 @@ func (s *Server) receive(ctx context.Context, c *websocket.Conn, l *line, r *htt
 		m, err := read(ctx, c)
 		if err != nil {
 			var bad *refusal
-			lost = websocket.CloseStatus(err) < 0 && !errors.As(err, &bad)
+			status := websocket.CloseStatus(err)
+			lost = (status < 0 || status == StatusComesBack) && !errors.As(err, &bad)
 			return err
 		}
 		if m.Type == TypePing {
