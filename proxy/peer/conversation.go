@@ -25,23 +25,23 @@ const (
 // the connection to the rendezvous.
 type conversation struct {
 	*session
-	call    *call.Call
-	remote  *rendezvous.Call
-	changed <-chan struct{} // tells of a new state of the MSRP session
+	call   *call.Call
+	remote *rendezvous.Call
+	told   *states
 
-	connected bool             // once
-	owed      bool             // an offer, because the rendezvous was lost
-	failures  int              // one after the other
-	again     <-chan time.Time // when to make a further offer, or nil
-	grace     <-chan time.Time // the end, or nil as long as there is a session
+	owed     bool             // an offer, because the rendezvous was lost
+	failures int              // one after the other
+	again    <-chan time.Time // when to make a further offer, or nil
+	agreed   bool             // that is if nobody connects, as was agreed on
+	grace    <-chan time.Time // the end, or nil as long as there is a session
 }
 
 // converse holds a conversation until it ends, on either side, and returns the
 // event that tells so.
-func (p *Peer) converse(c *call.Call, remote *rendezvous.Call, changed <-chan struct{}) Event {
+func (p *Peer) converse(c *call.Call, remote *rendezvous.Call, told *states) Event {
 	ctx, cancel := context.WithCancel(p.ctx)
 	defer cancel()
-	v := &conversation{session: p.begin(remote.Peer, true), call: c, remote: remote, changed: changed}
+	v := &conversation{session: p.begin(remote.Peer, true), call: c, remote: remote, told: told}
 	v.quit = cancel
 	v.add(c.Session())
 	err := v.keep(ctx)
@@ -61,7 +61,7 @@ func (v *conversation) keep(ctx context.Context) error {
 			return nil
 		case <-v.remote.Over():
 			return v.remote.Err()
-		case <-v.changed:
+		case <-v.told.changed:
 		case <-v.remote.Back():
 			v.owed, v.failures = true, 0
 			v.again = time.After(0)
@@ -87,21 +87,20 @@ func (v *conversation) look() (over bool, err error) {
 	case errors.Is(err, msrp.ErrSessionClosed):
 		return true, nil
 	case state == msrp.StateConnected:
-		v.connected = true
-		v.grace, v.failures = nil, 0
+		v.grace, v.failures, v.agreed = nil, 0, false
 		if v.lost.Swap(false) {
 			v.peer.emit(Event{Event: EventResumed, Session: v.number, Peer: v.with})
 		}
 		if !v.owed {
 			v.again = nil
 		}
-	case state == msrp.StateClosed && !v.connected:
+	case state == msrp.StateClosed && !v.told.connected.Load():
 		return true, err
 	case state == msrp.StateClosed && !v.lost.Swap(true):
 		v.again = time.After(0)
 		v.wait()
 		v.peer.emit(Event{Event: EventLost, Session: v.number, Peer: v.with, Error: err.Error()})
-	case state == msrp.StateClosed && v.again == nil:
+	case state == msrp.StateClosed && v.agreed:
 		v.later()
 	}
 	return false, nil
@@ -118,7 +117,7 @@ func (v *conversation) wait() {
 func (v *conversation) later() {
 	wait := min(backoff<<min(v.failures, 10), longestBackoff)
 	v.failures++
-	v.again = time.After(wait/2 + rand.N(wait))
+	v.agreed, v.again = false, time.After(wait/2+rand.N(wait))
 }
 
 // offer makes a further offer: with another place, where there is no session.
@@ -147,7 +146,7 @@ func (v *conversation) offer(ctx context.Context) {
 	case err == nil:
 		v.settled()
 	case errors.Is(err, rendezvous.ErrGaveWay):
-		v.again = time.After(answerTime)
+		v.again = time.After(answerTime) // it comes before that
 	default:
 		v.later()
 	}
@@ -168,7 +167,7 @@ func (v *conversation) answer(ctx context.Context, offer rendezvous.Offer) {
 
 // settled takes the outcome of an exchange.
 func (v *conversation) settled() {
-	v.owed, v.again = false, time.After(answerTime)
+	v.owed, v.agreed, v.again = false, true, time.After(answerTime)
 	if s := v.call.Session(); s != nil {
 		v.add(s)
 	}

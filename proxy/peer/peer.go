@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/webmsrp/webmsrp/msrp"
@@ -534,18 +535,28 @@ func (o *oneCall) Place(ctx context.Context, secure bool) (*call.Place, error) {
 	return &own, nil
 }
 
-// newCall returns a call, what tells of a new state of its session, and what ends
-// it.
-func (p *Peer) newCall() (c *call.Call, changed <-chan struct{}, end func()) {
-	host, told := &oneCall{peer: p}, make(chan struct{}, 1)
-	c = call.New(call.Options{Endpoint: p.endpoint, Host: host, Secure: p.config.TLS, Session: msrp.SessionOptions{
-		StateChanged: func(msrp.State, error) {
-			select {
-			case told <- struct{}{}:
-			default:
-			}
-		},
-	}})
+// states tells of the MSRP sessions of a call.
+type states struct {
+	connected atomic.Bool   // one was
+	changed   chan struct{} // the state of the newest
+}
+
+func (s *states) note(state msrp.State, _ error) {
+	if state == msrp.StateConnected {
+		s.connected.Store(true)
+	}
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+}
+
+// newCall returns a call and what ends it.
+func (p *Peer) newCall() (c *call.Call, told *states, end func()) {
+	host, told := &oneCall{peer: p}, &states{changed: make(chan struct{}, 1)}
+	c = call.New(call.Options{
+		Endpoint: p.endpoint, Host: host, Secure: p.config.TLS, Session: msrp.SessionOptions{StateChanged: told.note},
+	})
 	return c, told, func() {
 		c.Close()
 		for _, conn := range host.conns {
@@ -555,7 +566,7 @@ func (p *Peer) newCall() (c *call.Call, changed <-chan struct{}, end func()) {
 }
 
 func (p *Peer) call(client *rendezvous.Client) error {
-	c, changed, end := p.newCall()
+	c, told, end := p.newCall()
 	defer end()
 	offer, err := c.Offer(p.ctx)
 	if err != nil {
@@ -569,7 +580,7 @@ func (p *Peer) call(client *rendezvous.Client) error {
 	if err := c.Accept(p.ctx, answer); err != nil {
 		return err
 	}
-	p.emit(p.converse(c, remote, changed))
+	p.emit(p.converse(c, remote, told))
 	return nil
 }
 
@@ -578,7 +589,7 @@ func (p *Peer) answer(incoming *rendezvous.Call) {
 		incoming.Refuse(rendezvous.CodeBusy, p.config.Name+" is in another conversation")
 		return
 	}
-	c, changed, end := p.newCall()
+	c, told, end := p.newCall()
 	defer end()
 	answer, err := c.Answer(p.ctx, incoming.Offer)
 	if err != nil {
@@ -589,7 +600,7 @@ func (p *Peer) answer(incoming *rendezvous.Call) {
 	if err := incoming.Answer(answer); err != nil {
 		return
 	}
-	p.emit(p.converse(c, incoming, changed))
+	p.emit(p.converse(c, incoming, told))
 }
 
 // free tells whether there is room for a conversation with that peer. One with the

@@ -16,8 +16,10 @@
 // it does not have with the name in from: the server knows whose name that is, but
 // need not know of the call.
 //
-// Where both have offered at once, the offer of the one who made the call counts:
-// the caller leaves out the other's, and the callee takes back its own and answers.
+// Where both have offered at once, the offer of the one who made the call counts.
+// The callee takes back its own and answers. The caller leaves out the other's, and
+// makes its own once more: that may have been answered before, over a connection
+// that was lost.
 //
 // A refusal of a further offer ends the call, except with 404, 408, 429 and 503:
 // then it can be offered again, with the next number. So it can where no answer

@@ -47,11 +47,11 @@ func (call *Call) take(m Message) bool {
 		}
 		call.heard = m.Again
 		if call.offered > 0 {
+			call.offered = 0
+			call.tell(m)
 			if call.own {
 				return false
 			}
-			call.offered = 0
-			call.tell(m)
 		}
 		call.leaveOut()
 		call.offers <- Offer{m.SDP, m.Again}
@@ -143,6 +143,20 @@ func (call *Call) Again(ctx context.Context, offer string) (answer string, err e
 		return "", ErrGaveWay
 	}
 	call.leaveOut()
+	c.mu.Unlock()
+	for {
+		if answer, err = call.ask(ctx, offer); err != ErrGaveWay || !call.own {
+			return answer, err
+		}
+		// The other party may have answered before it made its offer, over a
+		// connection that was lost.
+	}
+}
+
+// ask makes a further offer.
+func (call *Call) ask(ctx context.Context, offer string) (answer string, err error) {
+	c := call.client
+	c.mu.Lock()
 	select {
 	case <-call.answer: // of an offer that was given up
 	default:
