@@ -95,7 +95,7 @@ func (v *conversation) look() (over bool, err error) {
 			v.again = nil
 		}
 	case state == msrp.StateClosed && !v.told.connected.Load():
-		return true, err
+		return v.told.failed.Load(), err // or it is about to be told
 	case state == msrp.StateClosed && !v.lost.Swap(true):
 		v.again = time.After(0)
 		v.wait()

@@ -538,12 +538,16 @@ func (o *oneCall) Place(ctx context.Context, secure bool) (*call.Place, error) {
 // states tells of the MSRP sessions of a call.
 type states struct {
 	connected atomic.Bool   // one was
+	failed    atomic.Bool   // one was not, and is over
 	changed   chan struct{} // the state of the newest
 }
 
 func (s *states) note(state msrp.State, _ error) {
-	if state == msrp.StateConnected {
+	switch {
+	case state == msrp.StateConnected:
 		s.connected.Store(true)
+	case state == msrp.StateClosed && !s.connected.Load():
+		s.failed.Store(true)
 	}
 	select {
 	case s.changed <- struct{}{}:
