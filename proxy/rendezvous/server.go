@@ -154,9 +154,9 @@ func (s *Server) receive(ctx context.Context, c *websocket.Conn, l *line, r *htt
 	for {
 		m, err := read(ctx, c)
 		if err != nil {
-			var bad *refusal
+			// Half a message, which is none of JSON, is what a lost connection ends with.
 			status := websocket.CloseStatus(err)
-			lost = (status < 0 || status == StatusComesBack) && !errors.As(err, &bad)
+			lost = status < 0 || status == StatusComesBack
 			return err
 		}
 		if m.Type == TypePing {
