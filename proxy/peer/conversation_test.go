@@ -16,6 +16,7 @@ import (
 
 	"github.com/webmsrp/webmsrp/msrp/msrptest"
 	"github.com/webmsrp/webmsrp/proxy/rendezvous"
+	"github.com/webmsrp/webmsrp/proxy/rendezvous/natstest"
 )
 
 // behind is a listener that others reach through a forwarder.
@@ -37,6 +38,7 @@ type meeting struct {
 	t          *testing.T
 	alice, bob *party
 	talk       *msrptest.Forwarder // alice connects to bob through it
+	bus        rendezvous.Bus      // of bob
 }
 
 type party struct {
@@ -53,7 +55,7 @@ func meet(t *testing.T, grace time.Duration, buses ...rendezvous.Bus) *meeting {
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	m := &meeting{t: t, talk: msrptest.Forward(t, l.Addr().String())}
+	m := &meeting{t: t, bus: buses[1], talk: msrptest.Forward(t, l.Addr().String())}
 	m.bob = m.start(buses[1], Config{Name: "bob", Listener: behind{l, m.talk.Addr()}, Grace: grace})
 	m.alice = m.start(buses[0], Config{Name: "alice", Call: "bob", Grace: grace})
 	m.alice.want(t, EventConnected)
@@ -135,4 +137,58 @@ func TestCallSurvivesCuts(t *testing.T) {
 		require.NoError(t, p.Drain())
 	}
 	assert.Zero(t, m.talk.Left(), "cuts that were not made")
+}
+
+// Through instances that share names by NATS a call goes on as well, and wherever a
+// party comes back.
+func TestCallSurvivesOverNATS(t *testing.T) {
+	s := natstest.Start(t, 0)
+	var buses []rendezvous.Bus
+	for range 2 {
+		bus, err := rendezvous.ConnectNATS(rendezvous.NATSConfig{Servers: []string{s.ClientURL()}, Log: slog.New(slog.DiscardHandler)})
+		require.NoError(t, err)
+		t.Cleanup(bus.Close)
+		buses = append(buses, bus)
+	}
+	m := meet(t, guard, buses...)
+	for i, wires := range [][]*msrptest.Forwarder{{m.talk}, {m.talk, m.bob.names}, {m.alice.names, m.talk}, {m.alice.names, m.bob.names, m.talk}} {
+		for _, w := range wires {
+			w.Cut()
+		}
+		for _, p := range []*party{m.alice, m.bob} {
+			require.NoError(t, p.SendText(fmt.Sprint(i)))
+		}
+		for _, p := range []*party{m.alice, m.bob} {
+			assert.Equal(t, fmt.Sprint(i), p.want(t, EventMessage).Text)
+		}
+	}
+}
+
+// A call that nobody comes back to ends, for a reason that can be read, and there is
+// room for the next.
+func TestCallIsLost(t *testing.T) {
+	m := meet(t, 100*time.Millisecond)
+	m.alice.names.Down(true)
+	m.talk.Down(true)
+	assert.NotEmpty(t, m.alice.want(t, EventClosed).Error) // it is bob or the rendezvous
+	assert.Contains(t, m.bob.want(t, EventClosed).Error, "alice was lost and has not come back")
+	assert.NoError(t, m.bob.ctx.Err())
+	m.talk.Down(false)
+	carol := m.start(m.bus, Config{Name: "carol", Call: "bob", Grace: guard})
+	carol.want(t, EventConnected)
+	assert.Equal(t, "carol", m.bob.want(t, EventConnected).Peer)
+}
+
+// Who was lost and begins anew does not find the other busy with the call before.
+func TestBegunAnew(t *testing.T) {
+	m := meet(t, guard)
+	m.alice.names.Down(true)
+	m.talk.Cut()
+	m.bob.want(t, EventLost)
+	again := m.start(m.bus, Config{Name: "alice", Call: "bob", Grace: guard})
+	again.want(t, EventConnected)
+	require.NoError(t, again.SendText("me again"))
+	for m.bob.want(t, EventConnected, EventClosed).Event != EventConnected {
+	}
+	again.want(t, EventDelivered)
 }

@@ -218,16 +218,9 @@ func (call *Call) finish(m Message) error {
 		return nil
 	}
 	delete(c.calls, call.id)
-	away := c.ws == nil
-	if away {
-		c.owed = append(c.owed, m)
-	}
 	c.mu.Unlock()
 	call.end(m.Reason, nil)
-	if away {
-		return nil
-	}
-	return c.write(m)
+	return c.tell(m)
 }
 
 func (call *Call) end(reason string, err error) {

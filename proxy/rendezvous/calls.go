@@ -370,13 +370,17 @@ func (c *calls) leave(lost bool) {
 	c.over = true
 	open := c.open
 	c.open = map[string]*openCall{}
-	for _, call := range open {
+	claimed := map[string]bool{}
+	for id, call := range open {
+		claimed[id] = call.claimed()
 		call.stop()
 	}
 	c.mu.Unlock()
 	for id, call := range open {
 		m := Message{Type: TypeBye, Call: id, Reason: c.name + " is gone"}
-		if lost && c.resumes && call.answered {
+		if back := lost && c.resumes; back && claimed[id] {
+			continue // whoever was not answered offers again
+		} else if back && call.answered {
 			m = Message{Type: typeLost, Call: id}
 		}
 		c.member.Post(call.party, m)

@@ -279,6 +279,30 @@ func (c *Client) write(m Message) error {
 	return write(context.Background(), ws, m)
 }
 
+// tell sends the end of a call, now or once the client is back.
+func (c *Client) tell(m Message) error {
+	for {
+		c.mu.Lock()
+		ws := c.ws
+		c.mu.Unlock()
+		err := errAway
+		if ws != nil {
+			err = write(context.Background(), ws, m)
+		}
+		c.mu.Lock()
+		switch {
+		case err == nil || !c.registration.resumes() || c.calls == nil:
+			c.mu.Unlock()
+			return err
+		case c.ws == ws:
+			c.owed = append(c.owed, m)
+			c.mu.Unlock()
+			return nil
+		}
+		c.mu.Unlock() // it is back already
+	}
+}
+
 func (c *Client) handle(m Message) {
 	c.mu.Lock()
 	call := c.calls[m.Call]
