@@ -139,6 +139,10 @@ func (s *service) dispatch(r request) (later, error) {
 		return nil, s.send(session, r)
 	case "probe":
 		return session.probe, nil
+	case "file":
+		return session.file(r), nil
+	case "refuse":
+		return session.refuse(r), nil
 	case "nickname":
 		return session.nickname(r), nil
 	case "trace":

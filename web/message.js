@@ -1,6 +1,9 @@
 import { cpimType, formatWrapper, prepend } from "./cpim.js";
 import { MsrpError } from "./errors.js";
+import { MsrpIncomingFile } from "./file.js";
+import { fileNameOf } from "./filename.js";
 import { askHeaders } from "./imdn.js";
+import { deferred } from "./promise.js";
 import { servePort } from "./sources.js";
 
 /** @typedef {import("./rpc.js").Core} Core */
@@ -102,6 +105,11 @@ export class MsrpOutgoingMessage extends EventTarget {
     this.delivered.catch(() => {});
   }
 
+  /** The number by which the core knows it. */
+  get _number() {
+    return this.#number;
+  }
+
   get acknowledged() {
     return this.#acknowledged;
   }
@@ -195,36 +203,6 @@ export class MsrpOutgoingMessage extends EventTarget {
   }
 }
 
-export class MsrpFileTransfer extends MsrpOutgoingMessage {
-  /**
-   * @param {Core} core
-   * @param {File | Blob} file
-   * @param {SendOptions & {name?: string}} options
-   */
-  constructor(core, file, options) {
-    const name = options.name ?? (file instanceof File ? file.name : "file");
-    super(core, file, { ...options, disposition: options.disposition ?? `attachment; filename=${quote(name)}` });
-    this.name = name;
-  }
-}
-
-/** @param {string} s A quoted string of MIME, without what would break the line. */
-function quote(s) {
-  // eslint-disable-next-line no-control-regex
-  return `"${s.replace(/[\u0000-\u001f\u007f]/g, "_").replace(/[\\"]/g, "\\$&")}"`;
-}
-
-/**
- * A promise with its resolvers at hand.
- * @returns {{promise: Promise<void>, resolve: () => void, reject: (error: Error) => void}}
- */
-function deferred() {
-  /** @type {any} */
-  const d = {};
-  d.promise = new Promise((resolve, reject) => Object.assign(d, { resolve, reject }));
-  return d;
-}
-
 export class MsrpMessageEvent extends Event {
   /** @param {MsrpIncomingMessage} message */
   constructor(message) {
@@ -303,6 +281,22 @@ export class MsrpIncomingMessage {
     return new Blob(chunks, { type: this.contentType });
   }
 
+  /**
+   * @param {import("./webmsrp.d.ts").MsrpFileDestination} [destination]
+   * @param {{signal?: AbortSignal}} [options]
+   */
+  save(destination, { signal } = {}) {
+    signal?.throwIfAborted();
+    this.#check();
+    const file = new MsrpIncomingFile(this.#core, { name: this.fileName, type: this.contentType, size: this.size }, destination);
+    const abort = () => file.abort(signal?.reason);
+    signal?.addEventListener("abort", abort, { once: true });
+    file.verified.catch(() => {}).finally(() => signal?.removeEventListener("abort", abort));
+    file._take({ incoming: this.#number, data: this.#data }).then(() => this.#read?.());
+    this.#data = undefined;
+    return file;
+  }
+
   #check() {
     if (this.#used) throw new TypeError("the message was read already");
     this.#used = true;
@@ -322,24 +316,4 @@ export class MsrpIncomingMessage {
     this.#data = undefined;
     if (this.#number !== undefined) await this.#core.call("drop", { incoming: this.#number }).catch(() => {});
   }
-}
-
-/**
- * The file name of a Content-Disposition, without any path, or null.
- * @param {string} disposition
- */
-function fileNameOf(disposition) {
-  const match = /;\s*filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))/i.exec(disposition);
-  const extended = /;\s*filename\*\s*=\s*utf-8''([^;]*)/i.exec(disposition);
-  let name = match ? (match[1]?.replace(/\\(.)/g, "$1") ?? match[2].trim()) : null;
-  if (extended) {
-    try {
-      name = decodeURIComponent(extended[1].trim());
-    } catch {
-      // The plain form will do.
-    }
-  }
-  // eslint-disable-next-line no-control-regex
-  name = name?.replace(/^.*[/\\]/s, "").replace(/[\u0000-\u001f\u007f]/g, "_") || null;
-  return name === "." || name === ".." ? null : name;
 }

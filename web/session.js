@@ -3,8 +3,10 @@ import { Composing, composingType } from "./composing.js";
 import { cpimType, unwrap } from "./cpim.js";
 import { MsrpError } from "./errors.js";
 import { Notifications } from "./imdn.js";
-import { MsrpFileTransfer, MsrpIncomingMessage, MsrpMessageEvent, MsrpOutgoingMessage, newMessageId } from "./message.js";
+import { MsrpFileOffer, MsrpFileOfferEvent, parseFileOffer } from "./file.js";
+import { MsrpIncomingMessage, MsrpMessageEvent, MsrpOutgoingMessage, newMessageId } from "./message.js";
 import { MsrpTraceEvent } from "./trace.js";
+import { MsrpFileTransfer } from "./transfer.js";
 
 /** @typedef {import("./webmsrp.d.ts").MsrpDescription} Description */
 /** @typedef {import("./webmsrp.d.ts").MsrpSendOptions} SendOptions */
@@ -38,6 +40,14 @@ export class MsrpSession extends EventTarget {
   /** Whether the peer's last description says so. */
   #hasNicknames = false;
   #traced = false;
+  /** Whether somebody is there to be asked about files. */
+  #takesFiles = false;
+  /** The one that the peer's description offers. @type {MsrpFileOffer | undefined} */
+  #fileOffer;
+  /** What is received of it. @type {import("./file.js").MsrpIncomingFile | undefined} */
+  #file;
+  /** Resolves once the core knows the file that is offered. @type {Promise<unknown> | undefined} */
+  #described;
 
   /**
    * @param {import("./rpc.js").Core} core
@@ -73,6 +83,8 @@ export class MsrpSession extends EventTarget {
    * @returns {Promise<Description>}
    */
   async createOffer({ signal } = {}) {
+    signal?.throwIfAborted();
+    if (this.#described) await abortable(this.#described, signal);
     return { type: "offer", sdp: await this.#negotiate("offer", {}, signal) };
   }
 
@@ -83,6 +95,18 @@ export class MsrpSession extends EventTarget {
   async createAnswer({ signal } = {}) {
     this.#check();
     if (this.#offer === undefined) throw new MsrpError("There is no offer to answer: give it to setRemoteDescription first.");
+    const offered = this.#fileOffer;
+    if (offered) {
+      signal?.throwIfAborted();
+      const taken = await abortable(offered._decision(), signal);
+      if (!taken) {
+        const sdp = await this.#call("refuse", { sdp: this.#offer });
+        this.close();
+        return { type: "answer", sdp };
+      }
+      this.#file = taken.file;
+      await this.#call("file", taken.terms);
+    }
     return { type: "answer", sdp: await this.#negotiate("answer", { sdp: this.#offer }, signal) };
   }
 
@@ -110,10 +134,33 @@ export class MsrpSession extends EventTarget {
     this.#check();
     signal?.throwIfAborted();
     if (typeof sdp !== "string") throw new TypeError("a description needs sdp, a string");
-    if (type === "offer") this.#offer = sdp;
-    else if (type === "answer") await abortable(this.#call("accept", { sdp }), signal);
+    if (type === "offer") this.#takeOffer(sdp);
+    else if (type === "answer") await abortable(this.#accept(sdp), signal);
     else throw new TypeError(`a description is an "offer" or an "answer", not ${JSON.stringify(type)}`);
     this.#hasNicknames = /^a=chatroom:(?:.* )?nickname\s/m.test(`${sdp}\n`);
+  }
+
+  /** @param {string} sdp */
+  async #accept(sdp) {
+    try {
+      await this.#call("accept", { sdp });
+    } catch (error) {
+      if (this.#described && error instanceof MsrpError && error.code === 603) {
+        // Of a file that is not wanted nothing else can come.
+        this._end(error);
+        this.#call("close", {}).catch(() => {});
+      }
+      throw error;
+    }
+  }
+
+  /** @param {string} sdp */
+  #takeOffer(sdp) {
+    this.#offer = sdp;
+    const file = this.#takesFiles && !this.#fileOffer ? parseFileOffer(sdp) : undefined;
+    if (!file) return;
+    this.#fileOffer = new MsrpFileOffer(this.#core, file);
+    this.dispatchEvent(new MsrpFileOfferEvent(this.#fileOffer));
   }
 
   /**
@@ -127,12 +174,18 @@ export class MsrpSession extends EventTarget {
 
   /**
    * @param {File | Blob} file
-   * @param {SendOptions & {name?: string}} [options]
+   * @param {import("./webmsrp.d.ts").MsrpFileOptions} [options]
    */
   sendFile(file, options = {}) {
     if (!(file instanceof Blob)) throw new TypeError("sendFile takes a File or a Blob");
+    if (options.offer && (this.#state !== "new" || this.#described)) throw new TypeError("a file is offered in a session of its own, before createOffer");
     this.#composing.sent();
-    return this.#start(new MsrpFileTransfer(this.#core, file, options), options);
+    const transfer = this.#start(new MsrpFileTransfer(this.#core, file, options), options);
+    if (options.offer) {
+      this.#described = transfer._describe().then((terms) => this.#call("file", terms));
+      this.#described.catch((error) => transfer._fail(error));
+    }
+    return transfer;
   }
 
   /**
@@ -178,6 +231,7 @@ export class MsrpSession extends EventTarget {
    */
   addEventListener(type, listener, options) {
     super.addEventListener(type, listener, options);
+    if (type === "fileoffer") this.#takesFiles = true;
     if (type !== "trace" || this.#traced) return;
     // It costs time with each request: only from when somebody listens.
     this.#traced = true;
@@ -253,6 +307,10 @@ export class MsrpSession extends EventTarget {
 
   /** @param {any} message What arrived, without its wrapper. */
   #take(message) {
+    if (this.#file) {
+      this.#file._take(message, this.#fileOffer?.offset);
+      return;
+    }
     if (this.#notifications.take(message) || this.#composing.take(message)) {
       if (message.incoming !== undefined) this.#core.call("drop", { incoming: message.incoming }).catch(() => {}); // too large to be one
       return;
@@ -271,6 +329,7 @@ export class MsrpSession extends EventTarget {
     this.#composing.close();
     const reason = error ?? new MsrpError("The conversation is closed.", { kind: "closed" });
     for (const message of this.#outgoing) message._sessionEnded(reason);
+    this.#fileOffer?._end(reason);
     this.#setState(error && error.kind !== "closed" ? "failed" : "closed");
     this.#settleClosed(error);
   }

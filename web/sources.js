@@ -4,6 +4,29 @@
 /** @typedef {{pull(): Promise<Uint8Array | null>, cancel(): void}} Source */
 
 /**
+ * A source that can be stopped for a while.
+ * @param {Source} source
+ * @param {() => void} over called when nothing more will be pulled
+ * @returns {Source & {pause(paused: boolean): void}}
+ */
+export function pausable(source, over) {
+  let going = Promise.resolve();
+  let resume = () => {};
+  return {
+    pull: () => going.then(() => source.pull()),
+    cancel() {
+      resume();
+      source.cancel();
+      over();
+    },
+    pause(paused) {
+      resume();
+      if (paused) going = new Promise((resolve) => (resume = () => resolve(undefined)));
+    },
+  };
+}
+
+/**
  * @param {string | Uint8Array | Blob | MessagePort | Source} body
  * @returns {string | Uint8Array | Source}
  */

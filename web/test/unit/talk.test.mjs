@@ -2,6 +2,7 @@
 
 import "./support/browser.mjs";
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { after } from "node:test";
 import { MsrpClient, MsrpError } from "../../webmsrp.js";
 import { event, test } from "./support/cases.mjs";
@@ -181,6 +182,126 @@ for (const worker of [true, false]) {
       { outgoing: false, what: 200, same: true },
       { outgoing: false, what: "REPORT", same: false },
     ]);
+  });
+
+  test(`a file is offered, taken, and found to be the right one (core ${where})`, async (t) => {
+    const clients = await Promise.all([connect(t, "alice", { worker }), connect(t, "bob", { worker })]);
+    for (const [content, hash] of [[large, true], [large, false], [pattern(5), true], [new Uint8Array(), true]]) {
+      for (const place of ["a Blob", "a stream"]) {
+        const [mine, yours] = clients.map((client) => client.createSession());
+        const offered = event(yours, "fileoffer");
+        yours.addEventListener("fileoffer", () => {});
+        yours.addEventListener("message", () => assert.fail("it is no message"));
+        const transfer = mine.sendFile(new File([content], 'Grüße "2"/%.bin', { type: "image/png" }), { offer: true, hash });
+        const offer = await mine.createOffer();
+        await yours.setRemoteDescription(offer);
+        const { offer: file } = await offered;
+        assert.deepEqual([file.name, file.type, file.size, file.offset], ["%.bin", "image/png", content.length, 0]);
+        if (hash) assert.equal(file.hashes["sha-256"], createHash("sha256").update(content).digest("hex").toUpperCase().match(/../g).join(":"));
+        else assert.deepEqual(file.hashes, {});
+        const pieces = [];
+        const taken = file.accept(place === "a Blob" ? undefined : new WritableStream({ write: (piece) => void pieces.push(piece) }));
+        await mine.setRemoteDescription(await yours.createAnswer());
+        await Promise.all([taken.verified, transfer.verified]);
+        assert.deepEqual([taken.state, taken.received, taken.size, taken.blob === null], ["received", content.length, content.length, place !== "a Blob"]);
+        const received = taken.blob ? Buffer.from(await taken.blob.arrayBuffer()) : Buffer.concat(pieces);
+        assert.ok(received.equals(content));
+        if (taken.blob) assert.equal(taken.blob.type, "image/png");
+        else assert.ok(pieces.slice(0, -1).every((piece) => piece.length >= 256 << 10), "large pieces");
+        assert.throws(() => file.accept(), /answered already/);
+        await Promise.all([mine.close(), yours.close()]);
+      }
+    }
+  });
+
+  test(`a file that is not wanted is not sent (core ${where})`, async (t) => {
+    const [mine, yours] = (await Promise.all([connect(t, "alice", { worker }), connect(t, "bob", { worker })])).map((client) => client.createSession());
+    yours.addEventListener("fileoffer", ({ offer }) => offer.reject());
+    const transfer = mine.sendFile(new File([large], "a.bin"), { offer: true });
+    await yours.setRemoteDescription(await mine.createOffer());
+    const answer = await yours.createAnswer();
+    assert.equal(yours.connectionState, "closed");
+    await assert.rejects(mine.setRemoteDescription(answer), { code: 603 });
+    await assert.rejects(transfer.verified, MsrpError);
+  });
+
+  test(`a file that breaks off goes on where it was (core ${where})`, async (t) => {
+    const content = Buffer.from(pattern(12 << 20));
+    const clients = await Promise.all([connect(t, "alice", { worker }), connect(t, "bob", { worker })]);
+    /** Offers the file, or the rest of it. */
+    const agree = async (destination, resume) => {
+      const [mine, yours] = clients.map((client) => client.createSession());
+      let taken;
+      yours.addEventListener("fileoffer", ({ offer }) => (taken = offer.accept(destination)));
+      const transfer = mine.sendFile(new File([content], "a.bin"), { offer: true, resume });
+      await yours.setRemoteDescription(await mine.createOffer());
+      await mine.setRemoteDescription(await yours.createAnswer());
+      return { mine, yours, transfer, taken };
+    };
+    let begun = () => {};
+    const some = new Promise((resolve) => (begun = resolve));
+    const pieces = [];
+    let octets = 0;
+    const destination = new WritableStream({
+      write(piece) {
+        pieces.push(piece);
+        octets += piece.length;
+        if (octets > 6 << 20) begun();
+      },
+    });
+    const first = await agree(destination);
+    await some;
+    first.transfer.pause();
+    await first.mine.close();
+    await assert.rejects(first.taken.verified, MsrpError);
+    assert.equal(first.taken.state, "failed");
+    const { received } = first.taken;
+    assert.ok(received > 6 << 20 && received < content.length, `${received} octets are here`);
+    const second = await agree(first.taken, first.transfer);
+    assert.equal(second.taken, first.taken);
+    assert.ok(second.transfer.offset > 3 << 20 && second.transfer.offset <= received, `${second.transfer.offset} octets are not sent again`);
+    await Promise.all([second.taken.verified, second.transfer.verified]);
+    assert.ok(Buffer.concat(pieces).equals(content));
+  });
+
+  test(`a message is saved, paused, given up (core ${where})`, async (t) => {
+    const { alice, messages } = await meet(t, { client: { worker } });
+    for (const content of [pattern(100), large]) {
+      alice.sendFile(new File([content], "a.bin", { type: "image/png" }));
+      const file = (await messages.next()).save();
+      await file.verified;
+      assert.deepEqual([file.name, file.type, file.size], ["a.bin", "image/png", content.length]);
+      assert.ok(Buffer.from(await file.blob.arrayBuffer()).equals(content));
+    }
+    const transfer = alice.sendFile(new Blob([pattern(8 << 20)]));
+    const message = await messages.next();
+    const file = message.save(new WritableStream({ write: () => void transfer.pause() }));
+    while (transfer.acknowledged < 512 << 10) await event(transfer, "progress");
+    await alice.send("in between").delivered;
+    assert.equal(await (await messages.next()).text(), "in between");
+    assert.equal(transfer.state, "sending");
+    transfer.resume();
+    await event(file, "progress");
+    await assert.rejects(message.text(), TypeError);
+    const reason = new Error("enough");
+    file.abort(reason);
+    await assert.rejects(file.verified, reason);
+    transfer.resume();
+    await assert.rejects(transfer.delivered, { code: 413 });
+  });
+
+  test(`where a file cannot be written says so (core ${where})`, async (t) => {
+    const { alice, messages } = await meet(t, { client: { worker } });
+    const transfer = alice.sendFile(new Blob([large]));
+    const file = (await messages.next()).save(
+      new WritableStream({
+        write() {
+          throw new Error("the disk is on fire");
+        },
+      }),
+    );
+    await assert.rejects(file.verified, (error) => error instanceof MsrpError && error.kind === "storage" && /disk is on fire/.test(error.message));
+    await assert.rejects(transfer.delivered, { code: 413 });
   });
 
   test(`who is no room has no nicknames to give (core ${where})`, async (t) => {
