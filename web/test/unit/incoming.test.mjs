@@ -1,6 +1,7 @@
 import "./support/browser.mjs";
 import assert from "node:assert/strict";
-import { MsrpFileTransfer, MsrpIncomingMessage } from "../../message.js";
+import { MsrpIncomingMessage } from "../../message.js";
+import { MsrpFileTransfer } from "../../transfer.js";
 import { MsrpError } from "../../errors.js";
 import { test, turns } from "./support/cases.mjs";
 import { scriptedCore } from "./support/scripted.mjs";

@@ -1,6 +1,7 @@
 import "./support/browser.mjs";
 import assert from "node:assert/strict";
-import { MsrpFileTransfer, MsrpOutgoingMessage } from "../../message.js";
+import { MsrpOutgoingMessage } from "../../message.js";
+import { MsrpFileTransfer } from "../../transfer.js";
 import { MsrpError } from "../../errors.js";
 import { toSource } from "../../sources.js";
 import { event, test, turns } from "./support/cases.mjs";

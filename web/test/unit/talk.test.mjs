@@ -214,6 +214,31 @@ for (const worker of [true, false]) {
     }
   });
 
+  test(`what is not the file that was offered is found out (core ${where})`, async (t) => {
+    const clients = await Promise.all([connect(t, "alice", { worker }), connect(t, "bob", { worker })]);
+    for (const [what, from, to, text, options] of [
+      ["another hash", /sha-256:../, "sha-256:00", /SHA-256 differs/],
+      ["another hash, by SHA-1 alone", /sha-1:..([^ ]*) hash:sha-256:[^ ]*?(\r)/, "sha-1:00$1$2", /SHA-1 differs/],
+      ["a smaller file", /size:3145733/, "size:3145732", /more than the file/],
+      ["a larger file", /size:3145733/, "size:3145734", /3145733 octets of 3145734/],
+    ]) {
+      const [mine, yours] = clients.map((client) => client.createSession());
+      let taken;
+      yours.addEventListener("fileoffer", ({ offer }) => (taken = offer.accept()));
+      mine.sendFile(new File([large], "a.bin"), { offer: true, ...options }).delivered.catch(() => {});
+      const { type, sdp } = await mine.createOffer();
+      assert.match(sdp, from);
+      await yours.setRemoteDescription({ type, sdp: sdp.replace(from, to) });
+      // What the answer says of it would be found out by alice.
+      const answer = await yours.createAnswer();
+      const selector = /a=file-selector:.*/;
+      await mine.setRemoteDescription({ type: "answer", sdp: answer.sdp.replace(selector, () => selector.exec(sdp)[0]) });
+      await assert.rejects(taken.verified, (error) => error instanceof MsrpError && error.kind === "mismatch" && text.test(error.message), what);
+      assert.equal(taken.blob, null);
+      await Promise.all([mine.close(), yours.close()]);
+    }
+  });
+
   test(`a file that is not wanted is not sent (core ${where})`, async (t) => {
     const [mine, yours] = (await Promise.all([connect(t, "alice", { worker }), connect(t, "bob", { worker })])).map((client) => client.createSession());
     yours.addEventListener("fileoffer", ({ offer }) => offer.reject());
