@@ -3,6 +3,9 @@
 
 /** @typedef {{pull(): Promise<Uint8Array | null>, cancel(): void}} Source */
 
+/** The most that still goes out of a source that is paused. */
+const lastPiece = 256 << 10;
+
 /**
  * A source that can be stopped for a while.
  * @param {Source} source
@@ -12,9 +15,17 @@
 export function pausable(source, over) {
   let going = Promise.resolve();
   let resume = () => {};
+  /** What was pulled and not passed on: Firefox has Blobs in memory as one piece. @type {Uint8Array | null} */
+  let rest = null;
   return {
-    pull: () => going.then(() => source.pull()),
+    async pull() {
+      await going;
+      const piece = rest ?? (await source.pull());
+      rest = piece && piece.length > lastPiece ? piece.subarray(lastPiece) : null;
+      return piece && piece.subarray(0, lastPiece);
+    },
     cancel() {
+      rest = null;
       resume();
       source.cancel();
       over();

@@ -55,6 +55,26 @@ const cases = {
     await client.close();
   },
 
+  async "who pauses leaves the way to others"({ connect, pair, next, equal, check, pattern, same }) {
+    const client = await connect();
+    const [[alice, bob], [carol, dave]] = [await pair(client), await pair(client)];
+    dave.addEventListener("message", ({ message }) => message.arrayBuffer());
+    const octets = pattern(24 << 20);
+    const arriving = next(bob, "message");
+    const transfer = alice.sendFile(new Blob([octets]));
+    const file = (await arriving).message.save();
+    transfer.pause();
+    // The two would have equal shares.
+    for (let count = 0; count < 6; count++) await carol.send(pattern(4 << 20)).delivered;
+    check(transfer.state === "sending" && transfer.acknowledged < 12 << 20, `${transfer.acknowledged} of what is paused was sent`);
+    transfer.resume();
+    await transfer.delivered;
+    await file.verified;
+    check(same(await file.blob.arrayBuffer(), octets), "the octets");
+    equal(file.size, octets.length);
+    await client.close();
+  },
+
   async "offered, to a stream, read by somebody else"({ connect, equal, check, pattern, octetsOf, same }) {
     const client = await connect();
     const [mine, yours] = [client.createSession(), client.createSession()];
