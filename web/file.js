@@ -1,5 +1,4 @@
-// Files: offered by SDP (RFC 5547) or sent as a message, and received to where
-// the page wants them.
+// Files that are received: offered by SDP (RFC 5547) or sent as a message.
 
 import { MsrpError } from "./errors.js";
 import { safeName } from "./filename.js";
@@ -10,11 +9,13 @@ import { serveWriter } from "./sinks.js";
 /** @typedef {import("./webmsrp.d.ts").MsrpFileDestination} Destination */
 /** @typedef {import("./webmsrp.d.ts").MsrpFileHashes} Hashes */
 /** @typedef {{name: string | null, type: string, size: number | null, hashes?: Hashes}} Description */
+/** @typedef {{offset: number, end: number | null}} Part where in the file it begins, and ends if that is known */
 
 export class MsrpIncomingFile extends EventTarget {
   #core;
   #number;
   #hashes;
+  /** @type {import("./hash.js").Algorithm} */
   #algorithm;
   /** @type {"waiting" | "receiving" | "received" | "failed"} */
   #state = "waiting";
@@ -23,16 +24,21 @@ export class MsrpIncomingFile extends EventTarget {
   #error;
   /** @type {Blob | null} */
   #blob = null;
-  #incoming = -1;
-  #given = false;
+  /** The message that is being received. @type {number | undefined} */
+  #incoming;
+  /** Whether it cannot go on any more. */
+  #over = false;
+  /** Gives up the stream that is the destination. @type {(reason: unknown) => void} */
+  #giveUpStream = () => {};
   #verified = deferred();
 
   /**
    * @param {Core} core
    * @param {Description} description
    * @param {Destination} [destination]
+   * @param {{signal?: AbortSignal, begun?: boolean}} [options] begun: the destination has the beginning of the file
    */
-  constructor(core, { name, type, size, hashes = {} }, destination) {
+  constructor(core, { name, type, size, hashes = {} }, destination, { signal, begun = false } = {}) {
     super();
     this.#core = core;
     this.#number = core.number();
@@ -40,7 +46,7 @@ export class MsrpIncomingFile extends EventTarget {
     this.type = type;
     this.size = size;
     this.#hashes = hashes;
-    this.#algorithm = hashes["sha-256"] || !hashes["sha-1"] ? /** @type {const} */ ("sha-256") : /** @type {const} */ ("sha-1");
+    this.#algorithm = hashes["sha-256"] || !hashes["sha-1"] ? "sha-256" : "sha-1";
     this.#verified.promise.catch(() => {}); // nobody has to wait
     /** @type {any} */
     let place = destination;
@@ -49,17 +55,19 @@ export class MsrpIncomingFile extends EventTarget {
     if (destination instanceof WritableStream) {
       if (destination.locked) throw new TypeError("the stream is locked: somebody writes to it already");
       const { port1, port2 } = new MessageChannel();
-      serveWriter(destination, port1);
+      this.#giveUpStream = serveWriter(destination, port1);
       transfer = [(place = port2)];
     } else if (destination !== undefined && !(/** @type {any} */ (destination)?.kind === "file")) {
       throw new TypeError("a file is received to a FileSystemFileHandle or a WritableStream, or to nothing for a Blob");
     }
-    this.#call("opensave", { destination: place, algorithm: this.#algorithm }, transfer).catch((error) => this._fail(error));
+    this.#call("opensave", { destination: place, algorithm: this.#algorithm, begun }, transfer).catch((error) => this.#giveUp(error));
     core.listen("message", this.#number, (event) => {
-      if (event.event !== "saved") return; // who waits for the core hears of its end
+      if (event.event === "coreended") this.#giveUp(event.error);
+      if (event.event !== "saved") return;
       this.#received = event.octets;
       this.dispatchEvent(new Event("progress"));
     });
+    this._obey(signal);
   }
 
   get state() {
@@ -84,7 +92,7 @@ export class MsrpIncomingFile extends EventTarget {
   }
 
   /** @param {string} op @param {object} fields @param {Transferable[]} [transfer] */
-  #call(op, fields, transfer) {
+  #call(op, fields = {}, transfer) {
     return this.#core.call(op, { file: this.#number, ...fields }, transfer);
   }
 
@@ -98,29 +106,45 @@ export class MsrpIncomingFile extends EventTarget {
 
   /** @param {unknown} [reason] */
   abort(reason) {
-    if (this.#state === "received" || this.#given) return;
-    this._fail(/** @type {Error} */ (reason ?? new MsrpError("Receiving was stopped.", { kind: "aborted" })));
-    this.#give();
+    this.#giveUp(/** @type {Error} */ (reason ?? new MsrpError("Receiving was stopped.", { kind: "aborted" })));
   }
 
-  /** Gives up what is here: it cannot go on. */
-  #give() {
-    if (this.#given) return;
-    this.#given = true;
-    if (this.#incoming >= 0) this.#core.call("drop", { incoming: this.#incoming }).catch(() => {});
-    this.#call("closesave", { whole: false }).catch(() => {});
+  /** @param {AbortSignal | undefined} signal Stops the transfer that is under way, or the next one. */
+  _obey(signal) {
+    if (!signal) return;
+    const abort = () => this.abort(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    this.verified.catch(() => {}).finally(() => signal.removeEventListener("abort", abort));
+  }
+
+  /** Has the peer stop. */
+  #drop() {
+    const incoming = this.#incoming;
+    this.#incoming = undefined;
+    if (incoming !== undefined) this.#core.call("drop", { incoming }).catch(() => {});
+  }
+
+  /** @param {Error} error Gives up what is here: it cannot go on. Then the place is free. */
+  async #giveUp(error) {
+    if (this.#over) return;
+    this.#over = true;
+    this.#giveUpStream(error);
+    this.#drop();
+    await this.#call("dropsave").catch(() => {});
     this.#core.listen("message", this.#number, undefined);
+    this._fail(error);
   }
 
   /**
-   * Whether a transfer that begins behind that many octets can follow, of a file
-   * that is described so. Throws where not.
+   * Has a part of a file that is described so follow. Throws where it cannot.
+   * @param {Core} core
    * @param {Description} offered
-   * @param {number} offset
+   * @param {number} offset where in the file it begins
    */
-  _continue({ size, hashes = {} }, offset) {
+  _continue(core, { size, hashes = {} }, offset) {
     const same = (size ?? this.size) === (this.size ?? size) && /** @type {const} */ (["sha-1", "sha-256"]).every((a) => (hashes[a] ?? this.#hashes[a]) === (this.#hashes[a] ?? hashes[a]));
-    if (this.#state !== "failed" || this.#given || !same) throw new MsrpError("The file that is offered is not the rest of this one: accept it as another.");
+    if (core !== this.#core || this.#state !== "failed" || this.#over || !same) throw new MsrpError("The file that is offered cannot be the rest of this one: accept it as another.");
     if (offset > this.#received) throw new MsrpError(`The part that is offered begins behind what is here: ask for one from octet ${this.#received} on.`);
     this.#state = "waiting";
     this.#error = undefined;
@@ -131,25 +155,22 @@ export class MsrpIncomingFile extends EventTarget {
   /**
    * Receives a message, of which the page may have the beginning.
    * @param {{incoming?: number, data?: Uint8Array<ArrayBuffer>}} message
-   * @param {number} [offset] how much of the file comes before it
+   * @param {Part} [part] of the file, all without it
    */
-  async _take({ incoming, data }, offset = 0) {
-    if (this.#state !== "waiting") {
+  async _take({ incoming, data }, { offset, end } = { offset: 0, end: this.size }) {
+    if (this.#state !== "waiting" || this.#over) {
       if (incoming !== undefined) this.#core.call("drop", { incoming }).catch(() => {});
       return;
     }
     this.#state = "receiving";
-    this.#incoming = incoming ?? -1;
+    this.#incoming = incoming;
     try {
-      const size = this.size;
-      this.#received = await this.#call("save", { incoming, data, skip: this.#received - offset, most: size ?? Infinity });
-      this.#incoming = -1;
-      if (size !== null && this.#received < size) throw this.#mismatch(`it has ${this.#received} octets of ${size}`);
-      const { sum, blob } = await this.#call("closesave", { whole: true });
-      const wanted = this.#hashes[this.#algorithm];
-      if (wanted && wanted.toUpperCase() !== sum) throw this.#mismatch(`its ${this.#algorithm.toUpperCase()} differs`);
-      if (this.#state !== "receiving") return;
-      this.#given = true;
+      this.#received = await this.#call("save", { incoming, data, offset, end });
+      this.#incoming = undefined;
+      if (end !== null && end !== this.size) throw new MsrpError(`Only the octets up to ${end} were offered: ask for the rest.`);
+      const blob = await this.#call("finishsave", { hash: this.#hashes[this.#algorithm] });
+      if (this.#over) return;
+      this.#over = true;
       this.#core.listen("message", this.#number, undefined);
       this.#blob = blob instanceof Blob ? new Blob([blob], { type: this.type }) : null;
       this.size = this.#received;
@@ -157,15 +178,11 @@ export class MsrpIncomingFile extends EventTarget {
       this.#verified.resolve();
       this.dispatchEvent(new Event("progress"));
     } catch (error) {
-      this._fail(/** @type {Error} */ (error));
       const { kind } = /** @type {MsrpError} */ (error);
-      if (kind === "storage" || kind === "mismatch") this.#give(); // no more of it will help
+      if (kind === "storage" || kind === "mismatch") await this.#giveUp(/** @type {Error} */ (error)); // no more of it will help
+      this.#drop(); // which may not have been begun
+      if (!this.#over) this._fail(/** @type {Error} */ (error));
     }
-  }
-
-  /** @param {string} how */
-  #mismatch(how) {
-    return new MsrpError(`What came is not the file that was offered: ${how}. Ask for it again.`, { kind: "mismatch" });
   }
 
   /** @param {Error} error Ends the transfer. What is here stays, for another. */
@@ -181,8 +198,7 @@ export class MsrpIncomingFile extends EventTarget {
 /** A file that the peer offers. */
 export class MsrpFileOffer {
   #core;
-  /** What is offered, as it is answered. */
-  #terms;
+  #part;
   #decided = deferred();
   /** @type {MsrpIncomingFile | undefined} */
   #file;
@@ -190,28 +206,35 @@ export class MsrpFileOffer {
 
   /**
    * @param {Core} core
-   * @param {NonNullable<ReturnType<typeof parseFileOffer>>} offered
+   * @param {{name: string, type: string, size: number, "sha-1"?: string, "sha-256"?: string, offset: number, end: number}} offered what the core read of it, with -1 for what is not known
    */
-  constructor(core, { name, type, size, hashes, offset, terms }) {
+  constructor(core, { name, type, size, offset, end, ...hashes }) {
     this.#core = core;
-    this.#terms = terms;
-    this.name = name;
-    this.type = type;
-    this.size = size;
-    this.hashes = hashes;
+    this.#part = { offset, end: end < 0 ? null : end };
+    this.name = safeName(name);
+    this.type = type || "application/octet-stream";
+    this.size = size < 0 ? null : size;
+    /** @type {Hashes} */
+    this.hashes = Object.fromEntries(Object.entries(hashes).map(([algorithm, sum]) => [algorithm, sum.toUpperCase()]));
     this.offset = offset;
     this.#decided.promise.catch(() => {});
   }
 
-  /** @param {Destination | MsrpIncomingFile} [destination] */
-  accept(destination) {
+  /**
+   * @param {Destination | MsrpIncomingFile} [destination]
+   * @param {{signal?: AbortSignal}} [options]
+   */
+  accept(destination, { signal } = {}) {
     this.#check();
+    signal?.throwIfAborted();
     if (destination instanceof MsrpIncomingFile) {
-      destination._continue(this, this.offset);
+      destination._continue(this.#core, this, this.offset);
+      destination._obey(signal);
       this.#file = destination;
     } else {
-      if (this.offset > 0) throw new MsrpError("Only the rest of the file is offered: accept it to the one that has the beginning.");
-      this.#file = new MsrpIncomingFile(this.#core, this, destination);
+      const begun = this.offset > 0;
+      if (begun && !(destination && "kind" in destination)) throw new MsrpError("Only the rest of the file is offered: accept it to what has the beginning.");
+      this.#file = new MsrpIncomingFile(this.#core, this, destination, { signal, begun });
     }
     this.#over = true;
     this.#decided.resolve();
@@ -228,10 +251,10 @@ export class MsrpFileOffer {
     if (this.#over) throw new MsrpError("The offer of the file was answered already, or is over.");
   }
 
-  /** Resolves when the page has decided: with the terms of what it takes, or nothing. */
+  /** Resolves when the page has decided: with what it takes, or nothing. */
   async _decision() {
     await this.#decided.promise;
-    return this.#file && { file: this.#file, terms: this.#terms };
+    return this.#file && { file: this.#file, part: this.#part };
   }
 
   /** @param {Error} error The session is over. */
@@ -250,52 +273,4 @@ export class MsrpFileOfferEvent extends Event {
     super("fileoffer");
     this.offer = offer;
   }
-}
-
-/**
- * The file that a description offers, unless it offers a conversation.
- * @param {string} sdp
- */
-export function parseFileOffer(sdp) {
-  const streams = sdp.split(/^(?=m=)/m).filter((media) => /^m=message [1-9]/.test(media));
-  /** @param {string} media @param {string} name */
-  const attribute = (media, name) => new RegExp(`^a=${name}:(.*?)\r?$`, "m").exec(media)?.[1] ?? "";
-  const [media] = streams.filter((stream) => attribute(stream, "file-selector"));
-  if (!media || streams.some((stream) => !attribute(stream, "file-selector")) || !/^a=sendonly\r?$/m.test(media)) return undefined;
-  const selector = attribute(media, "file-selector");
-  /** @param {string} name */
-  const find = (name) => new RegExp(`(?:^| )${name}:("[^"]*"|[^ ]+)`).exec(selector)?.[1];
-  /** @type {Hashes} */
-  const hashes = {};
-  for (const [, algorithm, sum] of selector.matchAll(/(?:^| )hash:(sha-1|sha-256):([0-9a-f:]+)/gi)) {
-    hashes[/** @type {"sha-1"} */ (algorithm.toLowerCase())] = sum.toUpperCase();
-  }
-  const size = find("size");
-  const [start, stop] = attribute(media, "file-range").split("-").map(Number);
-  return {
-    name: safeName(unescape(find("name")?.replace(/^"|"$/g, "") ?? "")),
-    type: find("type") ?? "application/octet-stream",
-    size: size === undefined ? null : Number(size),
-    hashes,
-    offset: Math.max(0, (start || 1) - 1),
-    terms: { selector, transferId: attribute(media, "file-transfer-id"), start: start || 0, stop: stop || -1 },
-  };
-}
-
-/** @param {string} name With the escapes of RFC 5547, section 6. */
-function unescape(name) {
-  try {
-    return decodeURIComponent(name);
-  } catch {
-    return name;
-  }
-}
-
-/**
- * @param {{name: string, type: string, size: number, hashes: Hashes}} file
- */
-export function formatSelector({ name, type, size, hashes }) {
-  // eslint-disable-next-line no-control-regex
-  const escaped = name.replace(/[\u0000-\u001f\u007f"%/\\]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`);
-  return [`name:"${escaped}"`, `type:${type.split(";")[0].trim()}`, `size:${size}`, ...Object.entries(hashes).map(([algorithm, sum]) => `hash:${algorithm}:${sum}`)].join(" ");
 }

@@ -1,6 +1,7 @@
 // What the page asks of files, between it and the core.
 
-import { FileError, hashFile, readSize, Saving } from "./files.js";
+import { Hash, hashFile } from "./hash.js";
+import { FileError, readSize, Saving } from "./saving.js";
 import { pausable, toSource } from "./sources.js";
 
 /** @typedef {(message: any, transfer: Transferable[]) => void} Post */
@@ -8,7 +9,7 @@ import { pausable, toSource } from "./sources.js";
 /**
  * @param {(request: any) => void} core what takes requests
  * @param {Post} page what takes messages
- * @returns {{handle: (request: any) => void, post: Post}} what takes the page's requests, and the core's messages
+ * @returns {{handle: (request: any) => void, post: Post, end: () => void}} what takes the page's requests, and the core's messages, and what gives up all files
  */
 export function serveFiles(core, page) {
   /** Those being received, by their numbers. @type {Map<number, Saving>} */
@@ -17,6 +18,8 @@ export function serveFiles(core, page) {
   const sending = new Map();
   /** Those of which the core has not said that it sends them: their messages by the requests. @type {Map<number, number>} */
   const starting = new Map();
+  /** What is being hashed, by the numbers of the messages. @type {Map<number, AbortController>} */
+  const hashing = new Map();
   /** Requests of this module's own, whose numbers are below 0. @type {Map<number, {resolve: (result: any) => void, reject: (error: any) => void}>} */
   const waiting = new Map();
   let latest = 0;
@@ -28,23 +31,33 @@ export function serveFiles(core, page) {
       core({ id: latest, op, ...fields });
     });
 
-  /** @param {any} request Writes what arrives of a message, of which the page may have the beginning. */
-  const save = ({ file, incoming, data, ...part }) => {
-    const pieces = data ? [data] : [];
-    const next = async () => pieces.shift() ?? (incoming === undefined ? null : ask("read", { incoming, max: readSize }));
-    return saving.get(file)?.take(next, part, (octets) => page({ event: "saved", message: file, octets }, []));
-  };
-
   /** The answers to the page, by operation. @type {Record<string, (request: any) => any>} */
   const operations = {
-    hash: ({ file }) => hashFile(file),
+    async hash({ message, file }) {
+      const stopping = new AbortController();
+      hashing.set(message, stopping);
+      const sums = { "sha-1": new Hash("sha-1"), "sha-256": new Hash("sha-256") };
+      await hashFile(file, Object.values(sums), stopping.signal).finally(() => hashing.delete(message));
+      return { "sha-1": sums["sha-1"].sum(), "sha-256": sums["sha-256"].sum() };
+    },
+    stophash: ({ message }) => hashing.get(message)?.abort(),
     pause: ({ message, file, paused }) => (saving.get(file) ?? sending.get(message))?.pause(paused),
-    opensave: ({ file, destination, algorithm }) => void saving.set(file, new Saving(destination, algorithm)),
-    save,
-    closesave: ({ file, whole }) => {
-      const saved = saving.get(file);
+    opensave: ({ file, destination, algorithm, begun }) => void saving.set(file, new Saving(destination, algorithm, begun)),
+    /** Writes what arrives of a message, of which the page may have the beginning. */
+    save({ file, incoming, data, offset, end }) {
+      const pieces = data ? [data] : [];
+      const next = async () => pieces.shift() ?? (incoming === undefined ? null : ask("read", { incoming, max: readSize }));
+      return saving.get(file)?.take(next, { offset, end }, (octets) => page({ event: "saved", message: file, octets }, []));
+    },
+    async finishsave({ file, hash }) {
+      const blob = await saving.get(file)?.finish(hash);
       saving.delete(file);
-      return whole ? saved?.finish() : saved?.abort();
+      return blob;
+    },
+    dropsave({ file }) {
+      const given = saving.get(file);
+      saving.delete(file);
+      return given?.abort();
     },
   };
 
@@ -60,9 +73,10 @@ export function serveFiles(core, page) {
       }
       if (request.op === "send") {
         const { message } = request;
-        const body = toSource(request.body);
-        request.body = typeof body === "object" && "pull" in body ? pausable(body, () => sending.delete(message)) : body;
-        if (request.body !== body) {
+        request.body = toSource(request.body);
+        if (typeof request.body === "object" && "pull" in request.body) {
+          request.body = pausable(request.body, () => sending.delete(message));
+          request.body.pause(request.paused);
           sending.set(message, request.body);
           starting.set(request.id, message);
         }
@@ -81,6 +95,11 @@ export function serveFiles(core, page) {
       waiting.delete(message.id);
       if (message.error) own.reject(message.error);
       else own.resolve(message.result);
+    },
+    end() {
+      for (const stopping of hashing.values()) stopping.abort();
+      for (const given of saving.values()) given.abort().catch(() => {});
+      saving.clear();
     },
   };
 }

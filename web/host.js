@@ -14,7 +14,7 @@ import { openSocket } from "./socket.js";
  * Loads and starts the core.
  * @param {Program} program
  * @param {Page} page what gets its messages, and learns of its end
- * @returns {Promise<(request: any) => void>} what takes requests
+ * @returns {Promise<{handle: (request: any) => void, end: () => void}>} what takes requests, and ends what the core's end leaves
  */
 export async function startCore({ wasmURL, integrity = wasmIntegrity }, page) {
   if (integrity !== wasmIntegrity) throw new Error(`${import.meta.url} and webmsrp.js are of two builds: publish the files of one build together, then reload the page`);
@@ -70,7 +70,7 @@ export async function startCore({ wasmURL, integrity = wasmIntegrity }, page) {
       (/** @type {Error} */ error) => exited(error.message),
     );
   });
-  return files.handle;
+  return files;
 }
 
 /**

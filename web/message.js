@@ -38,6 +38,7 @@ export class MsrpOutgoingMessage extends EventTarget {
   /** @type {Error | undefined} */
   #error;
   #started = false;
+  #paused = false;
   #successReport = true;
   /** @type {unknown} */
   #abortReason;
@@ -96,7 +97,6 @@ export class MsrpOutgoingMessage extends EventTarget {
       control: options.control === true,
       body: content,
       size: this.size ?? 0,
-      sized: this.size !== null,
     };
     // Nobody has to wait for them.
     this.sent = this.#sent.promise;
@@ -135,6 +135,12 @@ export class MsrpOutgoingMessage extends EventTarget {
     this._fail(/** @type {Error} */ (this.#abortReason));
   }
 
+  /** @param {boolean} paused Stops or goes on to read the body, a Blob or a stream. */
+  _pause(paused) {
+    this.#paused = paused;
+    if (this.#started) this.#core.call("pause", { message: this.#number, paused }).catch(() => {});
+  }
+
   /** @param {number} session Hands the message to the core. */
   _start(session) {
     if (this.#state !== "sending") return;
@@ -151,7 +157,7 @@ export class MsrpOutgoingMessage extends EventTarget {
       this.#request.body = port2;
       this.#transfer = [port2];
     }
-    this.#core.call("send", { session, ...this.#request }, this.#transfer).catch((error) => this._fail(error));
+    this.#core.call("send", { session, paused: this.#paused, ...this.#request }, this.#transfer).catch((error) => this._fail(error));
     this.#request = {};
     this.#transfer = [];
   }
@@ -222,12 +228,15 @@ export class MsrpIncomingMessage {
   #body;
   /** Called when all was read. @type {(() => void) | undefined} */
   #read;
+  /** Called with the file that it is saved to. @type {((file: MsrpIncomingFile) => void) | undefined} */
+  #saving;
 
   /**
    * @param {Core} core
    * @param {{messageId: string, contentType: string, disposition: string, size?: number, from: string, to: string, incoming?: number, data?: Uint8Array<ArrayBuffer>, wrapper?: import("./webmsrp.d.ts").MsrpWrapper, read?: () => void}} event
+   * @param {(file: MsrpIncomingFile) => void} [saving]
    */
-  constructor(core, event) {
+  constructor(core, event, saving) {
     this.#core = core;
     this.#number = event.incoming;
     this.#data = event.data;
@@ -240,6 +249,7 @@ export class MsrpIncomingMessage {
     this.to = event.to;
     this.wrapper = event.wrapper ?? null;
     this.#read = event.read;
+    this.#saving = saving;
   }
 
   get bodyUsed() {
@@ -248,7 +258,7 @@ export class MsrpIncomingMessage {
 
   get body() {
     if (!this.#body) {
-      this.#check();
+      this.#use();
       this.#body = new ReadableStream(
         {
           pull: async (controller) => {
@@ -274,7 +284,7 @@ export class MsrpIncomingMessage {
   }
 
   async blob() {
-    this.#check();
+    this.#use();
     /** @type {Uint8Array<ArrayBuffer>[]} */
     const chunks = [];
     for (let chunk = await this.#next(); chunk; chunk = await this.#next()) chunks.push(chunk);
@@ -285,20 +295,24 @@ export class MsrpIncomingMessage {
    * @param {import("./webmsrp.d.ts").MsrpFileDestination} [destination]
    * @param {{signal?: AbortSignal}} [options]
    */
-  save(destination, { signal } = {}) {
-    signal?.throwIfAborted();
+  save(destination, options = {}) {
+    options.signal?.throwIfAborted();
     this.#check();
-    const file = new MsrpIncomingFile(this.#core, { name: this.fileName, type: this.contentType, size: this.size }, destination);
-    const abort = () => file.abort(signal?.reason);
-    signal?.addEventListener("abort", abort, { once: true });
-    file.verified.catch(() => {}).finally(() => signal?.removeEventListener("abort", abort));
-    file._take({ incoming: this.#number, data: this.#data }).then(() => this.#read?.());
+    const file = new MsrpIncomingFile(this.#core, { name: this.fileName, type: this.contentType, size: this.size }, destination, options);
+    this.#used = true;
+    this.#saving?.(file);
+    file._take({ incoming: this.#number, data: this.#data });
+    file.verified.then(() => this.#read?.(), () => {});
     this.#data = undefined;
     return file;
   }
 
   #check() {
     if (this.#used) throw new TypeError("the message was read already");
+  }
+
+  #use() {
+    this.#check();
     this.#used = true;
   }
 

@@ -3,7 +3,7 @@ import { Composing, composingType } from "./composing.js";
 import { cpimType, unwrap } from "./cpim.js";
 import { MsrpError } from "./errors.js";
 import { Notifications } from "./imdn.js";
-import { MsrpFileOffer, MsrpFileOfferEvent, parseFileOffer } from "./file.js";
+import { MsrpFileOffer, MsrpFileOfferEvent } from "./file.js";
 import { MsrpIncomingMessage, MsrpMessageEvent, MsrpOutgoingMessage, newMessageId } from "./message.js";
 import { MsrpTraceEvent } from "./trace.js";
 import { MsrpFileTransfer } from "./transfer.js";
@@ -44,9 +44,13 @@ export class MsrpSession extends EventTarget {
   #takesFiles = false;
   /** The one that the peer's description offers. @type {MsrpFileOffer | undefined} */
   #fileOffer;
-  /** What is received of it. @type {import("./file.js").MsrpIncomingFile | undefined} */
-  #file;
-  /** Resolves once the core knows the file that is offered. @type {Promise<unknown> | undefined} */
+  /** What is received of it. @type {Awaited<ReturnType<MsrpFileOffer["_decision"]>>} */
+  #taken;
+  /** What is received. @type {Set<import("./file.js").MsrpIncomingFile>} */
+  #files = new Set();
+  /** The file that is offered here. @type {MsrpFileTransfer | undefined} */
+  #transfer;
+  /** Resolves once the core knows it. @type {Promise<unknown> | undefined} */
   #described;
 
   /**
@@ -84,7 +88,10 @@ export class MsrpSession extends EventTarget {
    */
   async createOffer({ signal } = {}) {
     signal?.throwIfAborted();
-    if (this.#described) await abortable(this.#described, signal);
+    if (this.#transfer) {
+      await abortable(Promise.race([this.#described, this.#transfer._settled]), signal);
+      if (this.#transfer.error) throw this.#transfer.error;
+    }
     return { type: "offer", sdp: await this.#negotiate("offer", {}, signal) };
   }
 
@@ -104,8 +111,9 @@ export class MsrpSession extends EventTarget {
         this.close();
         return { type: "answer", sdp };
       }
-      this.#file = taken.file;
-      await this.#call("file", taken.terms);
+      this.#taken = taken;
+      this.#keep(taken.file);
+      await this.#call("takefile", {});
     }
     return { type: "answer", sdp: await this.#negotiate("answer", { sdp: this.#offer }, signal) };
   }
@@ -134,7 +142,7 @@ export class MsrpSession extends EventTarget {
     this.#check();
     signal?.throwIfAborted();
     if (typeof sdp !== "string") throw new TypeError("a description needs sdp, a string");
-    if (type === "offer") this.#takeOffer(sdp);
+    if (type === "offer") await abortable(this.#takeOffer(sdp), signal);
     else if (type === "answer") await abortable(this.#accept(sdp), signal);
     else throw new TypeError(`a description is an "offer" or an "answer", not ${JSON.stringify(type)}`);
     this.#hasNicknames = /^a=chatroom:(?:.* )?nickname\s/m.test(`${sdp}\n`);
@@ -145,7 +153,7 @@ export class MsrpSession extends EventTarget {
     try {
       await this.#call("accept", { sdp });
     } catch (error) {
-      if (this.#described && error instanceof MsrpError && error.code === 603) {
+      if (this.#transfer && error instanceof MsrpError && error.code === 603) {
         // Of a file that is not wanted nothing else can come.
         this._end(error);
         this.#call("close", {}).catch(() => {});
@@ -155,9 +163,11 @@ export class MsrpSession extends EventTarget {
   }
 
   /** @param {string} sdp */
-  #takeOffer(sdp) {
+  async #takeOffer(sdp) {
     this.#offer = sdp;
-    const file = this.#takesFiles && !this.#fileOffer ? parseFileOffer(sdp) : undefined;
+    if (!this.#takesFiles || this.#fileOffer) return;
+    const file = await this.#call("offeredfile", { sdp });
+    this.#check();
     if (!file) return;
     this.#fileOffer = new MsrpFileOffer(this.#core, file);
     this.dispatchEvent(new MsrpFileOfferEvent(this.#fileOffer));
@@ -178,11 +188,12 @@ export class MsrpSession extends EventTarget {
    */
   sendFile(file, options = {}) {
     if (!(file instanceof Blob)) throw new TypeError("sendFile takes a File or a Blob");
-    if (options.offer && (this.#state !== "new" || this.#described)) throw new TypeError("a file is offered in a session of its own, before createOffer");
+    if (options.offer && (this.#state !== "new" || this.#transfer)) throw new TypeError("a file is offered in a session of its own, before createOffer");
     this.#composing.sent();
     const transfer = this.#start(new MsrpFileTransfer(this.#core, file, options), options);
     if (options.offer) {
-      this.#described = transfer._describe().then((terms) => this.#call("file", terms));
+      this.#transfer = transfer;
+      this.#described = transfer._describe().then((file) => this.#call("offerfile", file));
       this.#described.catch((error) => transfer._fail(error));
     }
     return transfer;
@@ -307,15 +318,21 @@ export class MsrpSession extends EventTarget {
 
   /** @param {any} message What arrived, without its wrapper. */
   #take(message) {
-    if (this.#file) {
-      this.#file._take(message, this.#fileOffer?.offset);
+    if (this.#taken) {
+      this.#taken.file._take(message, this.#taken.part);
       return;
     }
     if (this.#notifications.take(message) || this.#composing.take(message)) {
       if (message.incoming !== undefined) this.#core.call("drop", { incoming: message.incoming }).catch(() => {}); // too large to be one
       return;
     }
-    this.dispatchEvent(new MsrpMessageEvent(new MsrpIncomingMessage(this.#core, message)));
+    this.dispatchEvent(new MsrpMessageEvent(new MsrpIncomingMessage(this.#core, message, (file) => this.#keep(file))));
+  }
+
+  /** @param {import("./file.js").MsrpIncomingFile} file What is received here. */
+  #keep(file) {
+    this.#files.add(file);
+    file.verified.catch(() => {}).finally(() => this.#files.delete(file));
   }
 
   /**
@@ -330,6 +347,7 @@ export class MsrpSession extends EventTarget {
     const reason = error ?? new MsrpError("The conversation is closed.", { kind: "closed" });
     for (const message of this.#outgoing) message._sessionEnded(reason);
     this.#fileOffer?._end(reason);
+    for (const file of this.#files) file.resume(); // to its end, which nothing would tell it of
     this.#setState(error && error.kind !== "closed" ? "failed" : "closed");
     this.#settleClosed(error);
   }

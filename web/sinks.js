@@ -5,20 +5,27 @@
 
 /**
  * @param {Destination} destination
+ * @param {number} at how much of the file is there, and stays
  * @returns {Promise<Sink>}
  */
-export async function openSink(destination) {
+export async function openSink(destination, at) {
   if (!destination) return blobSink();
   if (destination instanceof MessagePort) return portSink(destination);
   if (/** @type {any} */ (destination).createSyncAccessHandle) {
+    /** @type {SyncHandle | undefined} */
+    let handle;
     try {
-      return syncSink(await /** @type {any} */ (destination).createSyncAccessHandle());
+      handle = await /** @type {any} */ (destination).createSyncAccessHandle();
     } catch (error) {
       // Only files of the origin's own can be written so, and only in a worker.
       if (/** @type {Error} */ (error).name !== "InvalidStateError") throw error;
     }
+    if (handle) return syncSink(handle, at);
   }
-  return destination.createWritable();
+  if (!destination.createWritable) throw new Error("this browser writes only files of the origin's own, and only in a worker");
+  const stream = await destination.createWritable({ keepExistingData: at > 0 });
+  if (at > 0) await stream.seek(at);
+  return stream;
 }
 
 /** @returns {Sink} */
@@ -32,13 +39,15 @@ function blobSink() {
   };
 }
 
+/** @typedef {{write(piece: Uint8Array, options: {at: number}): number, truncate(size: number): void, flush(): void, close(): void}} SyncHandle */
+
 /**
- * @param {{write(piece: Uint8Array, options: {at: number}): number, truncate(size: number): void, flush(): void, close(): void}} handle
+ * @param {SyncHandle} handle
+ * @param {number} at
  * @returns {Sink}
  */
-function syncSink(handle) {
-  let at = 0;
-  handle.truncate(0);
+function syncSink(handle, at) {
+  handle.truncate(at);
   return {
     write(piece) {
       const n = handle.write(piece, { at });
@@ -58,15 +67,17 @@ function syncSink(handle) {
 }
 
 /**
- * Writes to what the page serves with serveWriter.
+ * Writes to what the page serves with serveWriter, which is also who gives it up.
  * @param {MessagePort} port
  * @returns {Sink}
  */
 function portSink(port) {
+  let giveUp = () => {};
   /** @param {object} message @param {Transferable[]} transfer */
   const ask = (message, transfer) =>
     new Promise((resolve, reject) => {
-      port.onmessage = ({ data }) => (data.error === undefined ? resolve(undefined) : reject(new Error(data.error)));
+      giveUp = () => reject(new Error("the file was given up"));
+      port.onmessage = ({ data: { error } }) => (error ? reject(Object.assign(new Error(error.message), { name: error.name })) : resolve(undefined));
       port.postMessage(message, transfer);
     });
   return {
@@ -76,7 +87,7 @@ function portSink(port) {
     },
     close: () => ask({ close: true }, []).finally(() => port.close()),
     abort() {
-      port.postMessage({ abort: true });
+      giveUp();
       port.close();
     },
   };
@@ -86,6 +97,7 @@ function portSink(port) {
  * Writes to a stream what a portSink at the other end of port is given.
  * @param {WritableStream<Uint8Array>} stream
  * @param {MessagePort} port
+ * @returns {(reason: unknown) => void} what gives the stream up
  */
 export function serveWriter(stream, port) {
   const writer = stream.getWriter();
@@ -93,12 +105,16 @@ export function serveWriter(stream, port) {
   port.onmessage = async ({ data }) => {
     try {
       if (data.piece) await writer.write(data.piece);
-      else if (data.close) await writer.close();
-      else await writer.abort(new DOMException("The file was given up.", "AbortError"));
+      else await writer.close();
       port.postMessage({});
     } catch (error) {
-      port.postMessage({ error: error instanceof Error ? error.message : String(error) });
+      const { name, message } = error instanceof Error ? error : { name: "Error", message: String(error) };
+      port.postMessage({ error: { name, message } });
     }
-    if (!data.piece) port.close();
+    if (data.close) port.close();
+  };
+  return (reason) => {
+    writer.abort(reason).catch(() => {});
+    port.close();
   };
 }

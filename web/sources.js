@@ -42,7 +42,7 @@ export function pausable(source, over) {
  * @returns {string | Uint8Array | Source}
  */
 export function toSource(body) {
-  if (body instanceof Blob) return blobSource(body);
+  if (body instanceof Blob) return body.size > 0 ? blobSource(body) : new Uint8Array();
   if (body instanceof MessagePort) return portSource(body);
   return body;
 }

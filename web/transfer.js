@@ -1,6 +1,7 @@
+// Files that are sent: as a message, or offered by SDP (RFC 5547).
+
 import { dispositionOf } from "./filename.js";
-import { formatSelector } from "./file.js";
-import { MsrpOutgoingMessage, newMessageId } from "./message.js";
+import { MsrpOutgoingMessage } from "./message.js";
 
 /** @typedef {import("./rpc.js").Core} Core */
 /** @typedef {import("./webmsrp.d.ts").MsrpFileOptions} FileOptions */
@@ -15,7 +16,7 @@ export class MsrpFileTransfer extends MsrpOutgoingMessage {
   #core;
   #file;
   #hash;
-  /** @type {Promise<import("./webmsrp.d.ts").MsrpFileHashes> | undefined} */
+  /** @type {import("./webmsrp.d.ts").MsrpFileHashes | undefined} */
   #hashes;
 
   /**
@@ -25,15 +26,18 @@ export class MsrpFileTransfer extends MsrpOutgoingMessage {
    */
   constructor(core, file, options) {
     const resume = /** @type {MsrpFileTransfer | undefined} */ (options.resume);
-    if (resume && !options.offer) throw new TypeError("the rest of a file has to be offered");
+    if (resume && (resume.state !== "failed" || resume.#file.size !== file.size)) throw new TypeError("resume is a transfer of the same file that failed");
+    const known = options.offset ?? (resume ? Math.max(0, resume.offset + resume.acknowledged - overlap) : 0);
+    if (!Number.isSafeInteger(known) || known < 0 || known > file.size) throw new RangeError("offset is how many octets of the file the peer has");
+    if ((resume || known > 0) && !options.offer) throw new TypeError("the rest of a file has to be offered");
     const name = options.name ?? resume?.name ?? (file instanceof File ? file.name : "file");
     // The last octet goes once more: a part cannot be empty.
-    const offset = resume ? Math.max(0, Math.min(resume.offset + resume.acknowledged - overlap, file.size - 1)) : 0;
+    const offset = Math.max(0, Math.min(known, file.size - 1));
     super(core, file.slice(offset, file.size, file.type), { ...options, disposition: options.disposition ?? dispositionOf(name) });
     this.#core = core;
     this.#file = file;
     this.#hash = options.hash !== false;
-    this.#hashes = resume?._hashes;
+    this.#hashes = resume && resume.#hashes;
     this.name = name;
     this.offset = offset;
   }
@@ -44,28 +48,21 @@ export class MsrpFileTransfer extends MsrpOutgoingMessage {
   }
 
   pause() {
-    this.#pause(true);
+    this._pause(true);
   }
 
   resume() {
-    this.#pause(false);
+    this._pause(false);
   }
 
-  /** @param {boolean} paused */
-  #pause(paused) {
-    this.#core.call("pause", { message: this._number, paused }).catch(() => {});
-  }
-
-  get _hashes() {
-    return this.#hashes;
-  }
-
-  /** What is offered (RFC 5547). The file is read once for its hashes. */
+  /** What is offered: it goes to the core. The file is read once for its hashes. */
   async _describe() {
-    if (this.#hash) this.#hashes ??= this.#core.call("hash", { file: this.#file });
-    const hashes = (await this.#hashes) ?? {};
-    const { name, offset } = this;
-    const selector = formatSelector({ name, type: this.contentType, size: this.#file.size, hashes });
-    return { selector, transferId: (newMessageId() + newMessageId()).slice(0, 32), start: offset ? offset + 1 : 0, stop: -1, direction: "sendonly" };
+    if (this.#hash && !this.#hashes) {
+      const hashing = this.#core.call("hash", { message: this._number, file: this.#file });
+      this._settled.then(() => this.#core.call("stophash", { message: this._number })).catch(() => {});
+      this.#hashes = await hashing;
+    }
+    const { name, contentType, offset } = this;
+    return { name, type: contentType.split(";")[0].trim(), size: this.#file.size, offset, ...this.#hashes };
   }
 }

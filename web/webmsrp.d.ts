@@ -17,8 +17,8 @@ export class MsrpError extends Error {
   /**
    * The status code of the peer, a relay, or signalling: 401 wrong password,
    * 403 not allowed, 404 nobody of that name, 408 no answer, 413 not wanted,
-   * 415 type not accepted, 481 no such session. Undefined for what has none,
-   * such as a lost connection.
+   * 415 type not accepted, 481 no such session, 603 declined. Undefined for what
+   * has none, such as a lost connection.
    */
   readonly code?: number;
   /**
@@ -253,14 +253,19 @@ export interface MsrpFileOptions extends MsrpSendOptions {
   hash?: boolean;
   /** A transfer of the same file that failed: only the rest of it is offered. */
   resume?: MsrpFileTransfer;
+  /**
+   * How many octets of the file the peer has, as it says: only the rest is
+   * offered. Default: with resume what has certainly arrived, else 0.
+   */
+  offset?: number;
 }
 
 /** A file that is being sent. */
 export class MsrpFileTransfer extends MsrpOutgoingMessage {
   readonly name: string;
-  /** Octets of the file that go in front of what is sent, with resume. */
+  /** Octets of the file that go in front of what is sent: size and acknowledged are without them. */
   readonly offset: number;
-  /** Stops to send, for up to some minutes: peers give up a message that does not go on for 9. */
+  /** Stops to send, or to begin, for up to some minutes: peers give up a message that does not go on for 9. */
   pause(): void;
   resume(): void;
   /** The same as delivered: all octets have arrived. Whether they are the right ones the receiver finds out, and does not tell. */
@@ -285,7 +290,11 @@ export type MsrpFileHashes = { "sha-1"?: string; "sha-256"?: string };
 /** A file that the peer offers. */
 export class MsrpFileOffer {
   private constructor();
-  /** Without any path, or null. */
+  /**
+   * As a file can be called on any system: without directories, short, without
+   * characters that cannot be seen. null where nothing is left of what the peer
+   * says. The ending is the peer's choice, as the type is.
+   */
   readonly name: string | null;
   readonly type: string;
   readonly size: number | null;
@@ -293,11 +302,12 @@ export class MsrpFileOffer {
   /** Octets of the file that are not offered: it is the rest of one that failed. */
   readonly offset: number;
   /**
-   * Takes the file to a place, or without one to a Blob; the rest of a file to
-   * the one that has the beginning. Throws where that is not possible: then
-   * reject.
+   * Takes the file to a place, or without one to a Blob. The rest of a file goes
+   * to the MsrpIncomingFile that has the beginning, or to a FileSystemFileHandle
+   * in which that stands, from when the page was another. Throws where that is
+   * not possible: then reject. signal aborts it.
    */
-  accept(destination?: MsrpFileDestination | MsrpIncomingFile): MsrpIncomingFile;
+  accept(destination?: MsrpFileDestination | MsrpIncomingFile, options?: { signal?: AbortSignal }): MsrpIncomingFile;
   /** createAnswer returns a description that says so, and closes the session. */
   reject(): void;
 }
@@ -310,6 +320,7 @@ export class MsrpFileOfferEvent extends Event {
 /** A file that is being received. A "progress" event follows each change. */
 export class MsrpIncomingFile extends EventTarget {
   private constructor();
+  /** As that of an MsrpFileOffer. */
   readonly name: string | null;
   readonly type: string;
   /** Octets, or null where the peer has not said. */
@@ -317,19 +328,24 @@ export class MsrpIncomingFile extends EventTarget {
   /** Octets that are here. */
   readonly received: number;
   /**
-   * After "failed" what came stays, and the rest can be accepted of another
-   * offer, unless the error is of kind "storage", "mismatch" or "aborted".
+   * After "failed" what came stays while the client is open, and the rest can be
+   * accepted of another offer, unless the error is of kind "storage" or
+   * "mismatch" or came of abort. Who does not want that calls abort.
    */
   readonly state: "waiting" | "receiving" | "received" | "failed";
   readonly error?: Error;
   /** The file, once it is received, where no destination was given. */
   readonly blob: Blob | null;
-  /** Resolves when all is written, and is what was offered by its size and hash. */
+  /**
+   * Resolves when all is written, and is what was offered by its size and hash:
+   * a file that the user has picked is not touched before. A rejection by abort
+   * comes when the destination is free again.
+   */
   readonly verified: Promise<void>;
   /** Stops to receive. The peer takes more than 10 seconds of that for the end. */
   pause(): void;
   resume(): void;
-  /** Stops the peer, and gives up what is here. */
+  /** Stops the peer, and gives up what is here: a stream is aborted, a file of the origin's own emptied, a picked one left as it was. */
   abort(reason?: unknown): void;
 }
 
@@ -395,7 +411,7 @@ export class MsrpIncomingMessage {
   readonly bodyUsed: boolean;
   /** Canceling it tells the peer to stop. While it is not read, the peer is held up. */
   readonly body: ReadableStream<Uint8Array>;
-  /** Writes it where it shall be, past the page. signal gives it up. */
+  /** Writes it where it shall be, past the page. signal aborts it. */
   save(destination?: MsrpFileDestination, options?: { signal?: AbortSignal }): MsrpIncomingFile;
   text(): Promise<string>;
   arrayBuffer(): Promise<ArrayBuffer>;

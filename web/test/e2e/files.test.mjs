@@ -40,18 +40,57 @@ const cases = {
     equal((await rejection(transfer.delivered)).code, 413);
     const again = next(bob, "message");
     alice.send("whole");
-    let later;
-    // The handle is free a moment later.
-    for (let tries = 0; later === undefined; tries++) {
-      const { message } = tries === 0 ? await again : (alice.send("whole"), await next(bob, "message"));
-      later = await message.save(handle).verified.then(
-        () => true,
-        (error) => {
-          if (tries > 20) throw error;
-        },
-      );
-    }
+    await (await again).message.save(handle).verified;
     equal(await (await handle.getFile()).text(), "whole");
+    await client.close();
+  },
+
+  async "what is not the file that was offered takes no place"({ connect, equal, check, pattern, rejection, usual }, handle) {
+    const writing = await handle.createWritable();
+    await writing.write("as it was");
+    await writing.close();
+    const client = await connect();
+    const [mine, yours] = [client.createSession(), client.createSession()];
+    let file;
+    yours.addEventListener("fileoffer", ({ offer }) => (file = offer.accept(handle)));
+    mine.sendFile(new Blob([pattern(3_000_000)]), { offer: true });
+    const { type, sdp } = await mine.createOffer();
+    await yours.setRemoteDescription({ type, sdp: sdp.replace(/sha-256:../, "sha-256:00") });
+    const answer = await yours.createAnswer();
+    const selector = /a=file-selector:.*/;
+    await mine.setRemoteDescription({ type: "answer", sdp: answer.sdp.replace(selector, () => selector.exec(sdp)[0]) });
+    equal((await rejection(file.verified)).kind, "mismatch");
+    // In a worker files of the origin's own are written in place.
+    equal(await (await handle.getFile()).text(), usual.worker ? "" : "as it was");
+    await client.close();
+  },
+
+  async "the rest of one that is begun, and none with a gap"({ connect, equal, check, pattern, rejection, same }, handle) {
+    const client = await connect();
+    const octets = pattern(12_000_000);
+    const offered = async (offset) => {
+      const writing = await handle.createWritable();
+      await writing.write(octets.subarray(0, 1_000_000));
+      await writing.close();
+      const [mine, yours] = [client.createSession(), client.createSession()];
+      let file;
+      yours.addEventListener("fileoffer", ({ offer }) => (file = offer.accept(handle)));
+      const transfer = mine.sendFile(new Blob([octets]), { offer: true, offset });
+      await yours.setRemoteDescription(await mine.createOffer());
+      await mine.setRemoteDescription(await yours.createAnswer());
+      return { file, transfer };
+    };
+    const { file } = await offered(999_990);
+    await file.verified;
+    equal([file.received, file.size], [octets.length, octets.length]);
+    check(same(await (await handle.getFile()).arrayBuffer(), octets), "the octets");
+    const late = await offered(1_000_001);
+    const { kind, message } = await rejection(late.file.verified);
+    equal(kind, "failed");
+    check(message.includes("behind the 1000000 octets"), message);
+    equal((await rejection(late.transfer.verified)).code, 413);
+    equal(late.file.state, "failed");
+    late.file.abort();
     await client.close();
   },
 
@@ -132,47 +171,13 @@ for (const [browserName, start] of Object.entries(browsers)) {
 
     await t.test("a file goes on where the network was cut", { timeout: patience }, async (t) => {
       const [alice, bob] = [await open(t, "worker"), await open(t, "worker", "bob")];
-      await alice.evaluate((mebibytes) => {
-        const noise = crypto.getRandomValues(new Uint8Array(65_536));
-        const piece = new Blob(Array(16).fill(noise));
-        const parts = Array.from({ length: mebibytes }, (_, number) => [new Uint8Array(new Uint32Array([number]).buffer), piece]).flat();
-        window.file = new File(parts, "large.bin");
-      }, mebibytes);
-      await bob.evaluate(async () => {
-        const folder = await navigator.storage.getDirectory();
-        window.handle = await folder.getFileHandle("large.bin", { create: true });
-        window.client = await window.api.connect();
-        window.passed = (octets) =>
-          new Promise((resolve) => {
-            const look = () => window.taken.received >= octets && resolve();
-            window.taken.addEventListener("progress", look);
-            look();
-          });
-      });
-      const size = await alice.evaluate(() => window.file.size);
+      const size = await makeFile(alice);
+      await prepare(bob);
       let resent = 0;
       for (let cut = 1; cut <= cuts + 1; cut++) {
-        const offer = await alice.evaluate(async () => {
-          window.client = await window.api.connect();
-          window.session = window.client.createSession();
-          window.transfer = window.session.sendFile(window.file, { offer: true, resume: window.transfer });
-          window.transfer.verified.catch(() => {});
-          return window.session.createOffer();
-        });
-        const [answer, offset, received] = await bob.evaluate(async (offer) => {
-          const received = window.taken?.received ?? 0;
-          window.session = window.client.createSession();
-          let offset;
-          window.session.addEventListener("fileoffer", ({ offer }) => {
-            offset = offer.offset;
-            window.taken = offer.accept(window.taken ?? window.handle);
-          });
-          await window.session.setRemoteDescription(offer);
-          return [await window.session.createAnswer(), offset, received];
-        }, offer);
+        const { offset, received } = await agree(alice, bob);
         if (cut > 1) assert.ok(offset <= received, `${offset} of ${received} octets are taken for known`);
         resent += received - offset;
-        await alice.evaluate((answer) => window.session.setRemoteDescription(answer), answer);
         if (cut > cuts) break;
         // Each at a random moment, in its own part of the file.
         await bob.evaluate((octets) => window.passed(octets), Math.floor(((cut - Math.random()) / (cuts + 1)) * size));
@@ -184,18 +189,89 @@ for (const [browserName, start] of Object.entries(browsers)) {
         });
         assert.equal(state, "failed");
       }
-      await alice.evaluate(() => window.transfer.verified);
-      const [state, written] = await bob.evaluate(async () => {
-        await window.taken.verified;
-        const file = await window.handle.getFile();
-        return [window.taken.state, file.size];
-      });
-      assert.deepEqual([state, written], ["received", size]);
+      await finish(alice, bob);
       assert.ok(resent < cuts * (4 << 20), `${resent} octets were sent twice`);
       t.diagnostic(`${size} octets, ${cuts} cuts, ${resent} octets sent twice`);
-      for (const page of [alice, bob]) await page.evaluate(() => window.client.close());
+    });
+
+    await t.test("a file goes on in another page, where it is on disk", { timeout: patience }, async (t) => {
+      const [alice, bob] = [await open(t, "worker"), await open(t, "worker", "bob")];
+      const size = await makeFile(alice);
+      await prepare(bob);
+      await agree(alice, bob);
+      await bob.evaluate((octets) => window.passed(octets), size / 2);
+      await bob.reload();
+      await alice.evaluate(() => window.client.close());
+      await prepare(bob);
+      const there = await bob.evaluate(async () => (await window.handle.getFile()).size);
+      assert.ok(there > size / 4 && there < size, `${there} octets are there`);
+      const { offset } = await agree(alice, bob, there);
+      assert.equal(offset, there);
+      await finish(alice, bob);
     });
   });
+}
+
+/** Makes a large file in a page, whose parts are not alike, and returns its size. */
+function makeFile(page) {
+  return page.evaluate((mebibytes) => {
+    const noise = crypto.getRandomValues(new Uint8Array(65_536));
+    const piece = new Blob(Array(16).fill(noise));
+    const parts = Array.from({ length: mebibytes }, (_, number) => [new Uint8Array(new Uint32Array([number]).buffer), piece]).flat();
+    window.file = new File(parts, "large.bin");
+    return window.file.size;
+  }, mebibytes);
+}
+
+/** Has a page ready to receive to a file of its origin. */
+function prepare(page) {
+  return page.evaluate(async () => {
+    window.api = await import("/worker/in-page.js");
+    const folder = await navigator.storage.getDirectory();
+    window.handle = await folder.getFileHandle("large.bin", { create: true });
+    window.client = await window.api.connect();
+    window.passed = (octets) =>
+      new Promise((resolve) => {
+        const look = () => window.taken.received >= octets && resolve();
+        window.taken.addEventListener("progress", look);
+        look();
+      });
+  });
+}
+
+/** Has alice offer her file, or what bob has not of it, and bob take that. */
+async function agree(alice, bob, known) {
+  const offer = await alice.evaluate(async (known) => {
+    window.client = await window.api.connect();
+    window.session = window.client.createSession();
+    window.transfer = window.session.sendFile(window.file, { offer: true, resume: window.transfer, offset: known });
+    window.transfer.verified.catch(() => {});
+    return window.session.createOffer();
+  }, known);
+  const { answer, ...agreed } = await bob.evaluate(async (offer) => {
+    const received = window.taken?.received ?? 0;
+    window.session = window.client.createSession();
+    let offset;
+    window.session.addEventListener("fileoffer", ({ offer }) => {
+      offset = offer.offset;
+      window.taken = offer.accept(window.taken ?? window.handle);
+    });
+    await window.session.setRemoteDescription(offer);
+    return { answer: await window.session.createAnswer(), offset, received };
+  }, offer);
+  await alice.evaluate((answer) => window.session.setRemoteDescription(answer), answer);
+  return agreed;
+}
+
+/** Waits for the file, which was checked by its hash, and counts it. */
+async function finish(alice, bob) {
+  await alice.evaluate(() => window.transfer.verified);
+  const [size, state, written] = await bob.evaluate(async () => {
+    await window.taken.verified;
+    return [window.taken.size, window.taken.state, (await window.handle.getFile()).size];
+  });
+  assert.deepEqual([state, written], ["received", size]);
+  for (const page of [alice, bob]) await page.evaluate(() => window.client.close());
 }
 
 test("a file for which there is no room", async (t) => {

@@ -138,7 +138,7 @@ export async function sending(session: MsrpSession, file: File, stream: Readable
   transfer.pause();
   transfer.resume();
   await transfer.verified;
-  session.sendFile(file, { offer: true, hash: false, resume: transfer });
+  session.sendFile(file, { offer: true, hash: false, resume: transfer, offset: 5, signal });
 
   // @ts-expect-error Objects are for the sender to write down.
   session.send({ text: "Hi" });
@@ -200,7 +200,7 @@ export function receiving(session: MsrpSession): void {
     file.pause();
     file.resume();
     offer.accept(new WritableStream<Uint8Array>());
-    offer.accept(file);
+    offer.accept(file, { signal });
     // @ts-expect-error That is no place.
     offer.accept("/tmp/file");
     await file.verified;
