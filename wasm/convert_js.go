@@ -9,6 +9,7 @@ import (
 	"github.com/hack-pad/safejs"
 
 	"github.com/webmsrp/webmsrp/msrp"
+	"github.com/webmsrp/webmsrp/msrp/sdp"
 )
 
 // An object becomes a plain JavaScript object.
@@ -167,6 +168,8 @@ func errorObject(err error) any {
 			o["messageId"] = status.MessageID
 		}
 		o["kind"] = "status"
+	case errors.Is(err, sdp.ErrRefused):
+		o["code"], o["kind"] = 603, "status"
 	case errors.Is(err, msrp.ErrSessionClosed), errors.Is(err, msrp.ErrConnClosed):
 		o["kind"] = "closed"
 	case errors.Is(err, msrp.ErrConnLost):

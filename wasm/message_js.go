@@ -49,8 +49,6 @@ func (s *service) send(x *session, r request) error {
 			return err
 		}
 		m.Body = bytes.NewReader(data)
-	case body.Type() == safejs.TypeObject && m.Size == 0 && r.flag("sized"):
-		m.Body = bytes.NewReader(nil)
 	case body.Type() == safejs.TypeObject:
 		pulled = &pulledBody{source: body}
 		m.Body = pulled

@@ -139,6 +139,14 @@ func (s *service) dispatch(r request) (later, error) {
 		return nil, s.send(session, r)
 	case "probe":
 		return session.probe, nil
+	case "offerfile":
+		return session.offerFile(r), nil
+	case "offeredfile":
+		return session.offeredFile(r), nil
+	case "takefile":
+		return session.takeFile(), nil
+	case "refuse":
+		return session.refuse(r), nil
 	case "nickname":
 		return session.nickname(r), nil
 	case "trace":

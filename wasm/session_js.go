@@ -9,6 +9,7 @@ import (
 
 	"github.com/webmsrp/webmsrp/msrp"
 	"github.com/webmsrp/webmsrp/msrp/call"
+	"github.com/webmsrp/webmsrp/msrp/sdp"
 )
 
 // inline is the longest message, in octets, that goes to the page with the
@@ -22,6 +23,7 @@ type session struct {
 	client  *client
 	call    *call.Call
 	traced  atomic.Bool
+	offered *sdp.FileTransfer // what the peer's last offer is for, nil for a conversation
 }
 
 func (s *service) newSession(c *client, r request) error {

@@ -4,8 +4,8 @@ import { md5 } from "@noble/hashes/legacy.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { wasmIntegrity } from "./integrity.js";
 import "./wasm_exec.js";
+import { serveFiles } from "./filehost.js";
 import { openSocket } from "./socket.js";
-import { toSource } from "./sources.js";
 
 /** @typedef {{wasmURL: string, integrity?: string}} Program where the core lies, and the hash that the page knows of it */
 /** @typedef {{post: (message: object, transfer: Transferable[]) => void, exited: (why: string) => void}} Page */
@@ -14,7 +14,7 @@ import { toSource } from "./sources.js";
  * Loads and starts the core.
  * @param {Program} program
  * @param {Page} page what gets its messages, and learns of its end
- * @returns {Promise<(request: any) => void>} what takes requests
+ * @returns {Promise<{handle: (request: any) => void, end: () => void}>} what takes requests, and ends what the core's end leaves
  */
 export async function startCore({ wasmURL, integrity = wasmIntegrity }, page) {
   if (integrity !== wasmIntegrity) throw new Error(`${import.meta.url} and webmsrp.js are of two builds: publish the files of one build together, then reload the page`);
@@ -24,9 +24,10 @@ export async function startCore({ wasmURL, integrity = wasmIntegrity }, page) {
     new Uint8Array(/** @type {WebAssembly.Memory} */ (instance.exports.mem).buffer, at, size);
   /** @type {(request: any) => void} */
   let handle = () => {};
+  const files = serveFiles((request) => handle(request), page.post);
   await new Promise((ready, failed) => {
     const host = {
-      post: (/** @type {object} */ message, /** @type {Transferable[]} */ transfer) => page.post(message, transfer),
+      post: files.post,
       // For AUTH. Go's own would make the program 35 KB larger.
       hash: (/** @type {string} */ algorithm, /** @type {Uint8Array} */ octets) => (algorithm === "MD5" ? md5 : sha256)(octets),
       socket: (/** @type {string} */ url, /** @type {() => void} */ changed) => openSocket(url, memory, changed),
@@ -69,10 +70,7 @@ export async function startCore({ wasmURL, integrity = wasmIntegrity }, page) {
       (/** @type {Error} */ error) => exited(error.message),
     );
   });
-  return (request) => {
-    if (request.op === "send") request.body = toSource(request.body);
-    handle(request);
-  };
+  return files;
 }
 
 /**

@@ -1,6 +1,9 @@
 import { cpimType, formatWrapper, prepend } from "./cpim.js";
 import { MsrpError } from "./errors.js";
+import { MsrpIncomingFile } from "./file.js";
+import { fileNameOf } from "./filename.js";
 import { askHeaders } from "./imdn.js";
+import { deferred } from "./promise.js";
 import { servePort } from "./sources.js";
 
 /** @typedef {import("./rpc.js").Core} Core */
@@ -35,6 +38,7 @@ export class MsrpOutgoingMessage extends EventTarget {
   /** @type {Error | undefined} */
   #error;
   #started = false;
+  #paused = false;
   #successReport = true;
   /** @type {unknown} */
   #abortReason;
@@ -93,13 +97,17 @@ export class MsrpOutgoingMessage extends EventTarget {
       control: options.control === true,
       body: content,
       size: this.size ?? 0,
-      sized: this.size !== null,
     };
     // Nobody has to wait for them.
     this.sent = this.#sent.promise;
     this.delivered = this.#delivered.promise;
     this.sent.catch(() => {});
     this.delivered.catch(() => {});
+  }
+
+  /** The number by which the core knows it. */
+  get _number() {
+    return this.#number;
   }
 
   get acknowledged() {
@@ -127,6 +135,12 @@ export class MsrpOutgoingMessage extends EventTarget {
     this._fail(/** @type {Error} */ (this.#abortReason));
   }
 
+  /** @param {boolean} paused Stops or goes on to read the body, a Blob or a stream. */
+  _pause(paused) {
+    this.#paused = paused;
+    if (this.#started) this.#core.call("pause", { message: this.#number, paused }).catch(() => {});
+  }
+
   /** @param {number} session Hands the message to the core. */
   _start(session) {
     if (this.#state !== "sending") return;
@@ -143,7 +157,7 @@ export class MsrpOutgoingMessage extends EventTarget {
       this.#request.body = port2;
       this.#transfer = [port2];
     }
-    this.#core.call("send", { session, ...this.#request }, this.#transfer).catch((error) => this._fail(error));
+    this.#core.call("send", { session, paused: this.#paused, ...this.#request }, this.#transfer).catch((error) => this._fail(error));
     this.#request = {};
     this.#transfer = [];
   }
@@ -195,36 +209,6 @@ export class MsrpOutgoingMessage extends EventTarget {
   }
 }
 
-export class MsrpFileTransfer extends MsrpOutgoingMessage {
-  /**
-   * @param {Core} core
-   * @param {File | Blob} file
-   * @param {SendOptions & {name?: string}} options
-   */
-  constructor(core, file, options) {
-    const name = options.name ?? (file instanceof File ? file.name : "file");
-    super(core, file, { ...options, disposition: options.disposition ?? `attachment; filename=${quote(name)}` });
-    this.name = name;
-  }
-}
-
-/** @param {string} s A quoted string of MIME, without what would break the line. */
-function quote(s) {
-  // eslint-disable-next-line no-control-regex
-  return `"${s.replace(/[\u0000-\u001f\u007f]/g, "_").replace(/[\\"]/g, "\\$&")}"`;
-}
-
-/**
- * A promise with its resolvers at hand.
- * @returns {{promise: Promise<void>, resolve: () => void, reject: (error: Error) => void}}
- */
-function deferred() {
-  /** @type {any} */
-  const d = {};
-  d.promise = new Promise((resolve, reject) => Object.assign(d, { resolve, reject }));
-  return d;
-}
-
 export class MsrpMessageEvent extends Event {
   /** @param {MsrpIncomingMessage} message */
   constructor(message) {
@@ -244,12 +228,15 @@ export class MsrpIncomingMessage {
   #body;
   /** Called when all was read. @type {(() => void) | undefined} */
   #read;
+  /** Called with the file that it is saved to. @type {((file: MsrpIncomingFile) => void) | undefined} */
+  #saving;
 
   /**
    * @param {Core} core
    * @param {{messageId: string, contentType: string, disposition: string, size?: number, from: string, to: string, incoming?: number, data?: Uint8Array<ArrayBuffer>, wrapper?: import("./webmsrp.d.ts").MsrpWrapper, read?: () => void}} event
+   * @param {(file: MsrpIncomingFile) => void} [saving]
    */
-  constructor(core, event) {
+  constructor(core, event, saving) {
     this.#core = core;
     this.#number = event.incoming;
     this.#data = event.data;
@@ -262,6 +249,7 @@ export class MsrpIncomingMessage {
     this.to = event.to;
     this.wrapper = event.wrapper ?? null;
     this.#read = event.read;
+    this.#saving = saving;
   }
 
   get bodyUsed() {
@@ -270,7 +258,7 @@ export class MsrpIncomingMessage {
 
   get body() {
     if (!this.#body) {
-      this.#check();
+      this.#use();
       this.#body = new ReadableStream(
         {
           pull: async (controller) => {
@@ -296,15 +284,35 @@ export class MsrpIncomingMessage {
   }
 
   async blob() {
-    this.#check();
+    this.#use();
     /** @type {Uint8Array<ArrayBuffer>[]} */
     const chunks = [];
     for (let chunk = await this.#next(); chunk; chunk = await this.#next()) chunks.push(chunk);
     return new Blob(chunks, { type: this.contentType });
   }
 
+  /**
+   * @param {import("./webmsrp.d.ts").MsrpFileDestination} [destination]
+   * @param {{signal?: AbortSignal}} [options]
+   */
+  save(destination, options = {}) {
+    options.signal?.throwIfAborted();
+    this.#check();
+    const file = new MsrpIncomingFile(this.#core, { name: this.fileName, type: this.contentType, size: this.size }, destination, options);
+    this.#used = true;
+    this.#saving?.(file);
+    file._take({ incoming: this.#number, data: this.#data });
+    file.verified.then(() => this.#read?.(), () => {});
+    this.#data = undefined;
+    return file;
+  }
+
   #check() {
     if (this.#used) throw new TypeError("the message was read already");
+  }
+
+  #use() {
+    this.#check();
     this.#used = true;
   }
 
@@ -322,24 +330,4 @@ export class MsrpIncomingMessage {
     this.#data = undefined;
     if (this.#number !== undefined) await this.#core.call("drop", { incoming: this.#number }).catch(() => {});
   }
-}
-
-/**
- * The file name of a Content-Disposition, without any path, or null.
- * @param {string} disposition
- */
-function fileNameOf(disposition) {
-  const match = /;\s*filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))/i.exec(disposition);
-  const extended = /;\s*filename\*\s*=\s*utf-8''([^;]*)/i.exec(disposition);
-  let name = match ? (match[1]?.replace(/\\(.)/g, "$1") ?? match[2].trim()) : null;
-  if (extended) {
-    try {
-      name = decodeURIComponent(extended[1].trim());
-    } catch {
-      // The plain form will do.
-    }
-  }
-  // eslint-disable-next-line no-control-regex
-  name = name?.replace(/^.*[/\\]/s, "").replace(/[\u0000-\u001f\u007f]/g, "_") || null;
-  return name === "." || name === ".." ? null : name;
 }

@@ -18,6 +18,8 @@ export class Core {
   #send = () => {};
   /** @type {Worker | undefined} */
   #worker;
+  /** Ends what would go on without a worker that is terminated. */
+  #stop = () => {};
   #watching = new AbortController();
   /** How many clients use it. */
   users = 0;
@@ -88,12 +90,13 @@ export class Core {
   async #startHere(wasmURL) {
     try {
       const { startCore } = await importHost();
-      const handle = await startCore({ wasmURL: wasmURL ?? new URL("./msrp.wasm", import.meta.url).href, integrity: wasmIntegrity }, {
+      const { handle, end } = await startCore({ wasmURL: wasmURL ?? new URL("./msrp.wasm", import.meta.url).href, integrity: wasmIntegrity }, {
         // Never from within a call of the page's own, as from a worker.
         post: (message) => queueMicrotask(() => this.#receive(message)),
         exited: (why) => this.#crash(why),
       });
       this.#send = (request) => handle(request);
+      this.#stop = end;
     } catch (error) {
       throw this.#fail(error instanceof Error ? error.message : String(error));
     }
@@ -133,6 +136,7 @@ export class Core {
     this.#ended = error;
     this.#watching.abort();
     this.#worker?.terminate();
+    this.#stop();
     for (const { reject } of this.#waiting.values()) reject(this.#ended);
     this.#waiting.clear();
     for (const listener of [...this.#listeners.values()]) listener({ event: "coreended", error: this.#ended });

@@ -3,8 +3,10 @@ import { Composing, composingType } from "./composing.js";
 import { cpimType, unwrap } from "./cpim.js";
 import { MsrpError } from "./errors.js";
 import { Notifications } from "./imdn.js";
-import { MsrpFileTransfer, MsrpIncomingMessage, MsrpMessageEvent, MsrpOutgoingMessage, newMessageId } from "./message.js";
+import { MsrpFileOffer, MsrpFileOfferEvent } from "./file.js";
+import { MsrpIncomingMessage, MsrpMessageEvent, MsrpOutgoingMessage, newMessageId } from "./message.js";
 import { MsrpTraceEvent } from "./trace.js";
+import { MsrpFileTransfer } from "./transfer.js";
 
 /** @typedef {import("./webmsrp.d.ts").MsrpDescription} Description */
 /** @typedef {import("./webmsrp.d.ts").MsrpSendOptions} SendOptions */
@@ -38,6 +40,18 @@ export class MsrpSession extends EventTarget {
   /** Whether the peer's last description says so. */
   #hasNicknames = false;
   #traced = false;
+  /** Whether somebody is there to be asked about files. */
+  #takesFiles = false;
+  /** The one that the peer's description offers. @type {MsrpFileOffer | undefined} */
+  #fileOffer;
+  /** What is received of it. @type {Awaited<ReturnType<MsrpFileOffer["_decision"]>>} */
+  #taken;
+  /** What is received. @type {Set<import("./file.js").MsrpIncomingFile>} */
+  #files = new Set();
+  /** The file that is offered here. @type {MsrpFileTransfer | undefined} */
+  #transfer;
+  /** Resolves once the core knows it. @type {Promise<unknown> | undefined} */
+  #described;
 
   /**
    * @param {import("./rpc.js").Core} core
@@ -73,6 +87,11 @@ export class MsrpSession extends EventTarget {
    * @returns {Promise<Description>}
    */
   async createOffer({ signal } = {}) {
+    signal?.throwIfAborted();
+    if (this.#transfer) {
+      await abortable(Promise.race([this.#described, this.#transfer._settled]), signal);
+      if (this.#transfer.error) throw this.#transfer.error;
+    }
     return { type: "offer", sdp: await this.#negotiate("offer", {}, signal) };
   }
 
@@ -83,6 +102,19 @@ export class MsrpSession extends EventTarget {
   async createAnswer({ signal } = {}) {
     this.#check();
     if (this.#offer === undefined) throw new MsrpError("There is no offer to answer: give it to setRemoteDescription first.");
+    const offered = this.#fileOffer;
+    if (offered) {
+      signal?.throwIfAborted();
+      const taken = await abortable(offered._decision(), signal);
+      if (!taken) {
+        const sdp = await this.#call("refuse", { sdp: this.#offer });
+        this.close();
+        return { type: "answer", sdp };
+      }
+      this.#taken = taken;
+      this.#keep(taken.file);
+      await this.#call("takefile", {});
+    }
     return { type: "answer", sdp: await this.#negotiate("answer", { sdp: this.#offer }, signal) };
   }
 
@@ -110,10 +142,35 @@ export class MsrpSession extends EventTarget {
     this.#check();
     signal?.throwIfAborted();
     if (typeof sdp !== "string") throw new TypeError("a description needs sdp, a string");
-    if (type === "offer") this.#offer = sdp;
-    else if (type === "answer") await abortable(this.#call("accept", { sdp }), signal);
+    if (type === "offer") await abortable(this.#takeOffer(sdp), signal);
+    else if (type === "answer") await abortable(this.#accept(sdp), signal);
     else throw new TypeError(`a description is an "offer" or an "answer", not ${JSON.stringify(type)}`);
     this.#hasNicknames = /^a=chatroom:(?:.* )?nickname\s/m.test(`${sdp}\n`);
+  }
+
+  /** @param {string} sdp */
+  async #accept(sdp) {
+    try {
+      await this.#call("accept", { sdp });
+    } catch (error) {
+      if (this.#transfer && error instanceof MsrpError && error.code === 603) {
+        // Of a file that is not wanted nothing else can come.
+        this._end(error);
+        this.#call("close", {}).catch(() => {});
+      }
+      throw error;
+    }
+  }
+
+  /** @param {string} sdp */
+  async #takeOffer(sdp) {
+    this.#offer = sdp;
+    if (!this.#takesFiles || this.#fileOffer) return;
+    const file = await this.#call("offeredfile", { sdp });
+    this.#check();
+    if (!file) return;
+    this.#fileOffer = new MsrpFileOffer(this.#core, file);
+    this.dispatchEvent(new MsrpFileOfferEvent(this.#fileOffer));
   }
 
   /**
@@ -127,12 +184,19 @@ export class MsrpSession extends EventTarget {
 
   /**
    * @param {File | Blob} file
-   * @param {SendOptions & {name?: string}} [options]
+   * @param {import("./webmsrp.d.ts").MsrpFileOptions} [options]
    */
   sendFile(file, options = {}) {
     if (!(file instanceof Blob)) throw new TypeError("sendFile takes a File or a Blob");
+    if (options.offer && (this.#state !== "new" || this.#transfer)) throw new TypeError("a file is offered in a session of its own, before createOffer");
     this.#composing.sent();
-    return this.#start(new MsrpFileTransfer(this.#core, file, options), options);
+    const transfer = this.#start(new MsrpFileTransfer(this.#core, file, options), options);
+    if (options.offer) {
+      this.#transfer = transfer;
+      this.#described = transfer._describe().then((file) => this.#call("offerfile", file));
+      this.#described.catch((error) => transfer._fail(error));
+    }
+    return transfer;
   }
 
   /**
@@ -178,6 +242,7 @@ export class MsrpSession extends EventTarget {
    */
   addEventListener(type, listener, options) {
     super.addEventListener(type, listener, options);
+    if (type === "fileoffer") this.#takesFiles = true;
     if (type !== "trace" || this.#traced) return;
     // It costs time with each request: only from when somebody listens.
     this.#traced = true;
@@ -253,11 +318,21 @@ export class MsrpSession extends EventTarget {
 
   /** @param {any} message What arrived, without its wrapper. */
   #take(message) {
+    if (this.#taken) {
+      this.#taken.file._take(message, this.#taken.part);
+      return;
+    }
     if (this.#notifications.take(message) || this.#composing.take(message)) {
       if (message.incoming !== undefined) this.#core.call("drop", { incoming: message.incoming }).catch(() => {}); // too large to be one
       return;
     }
-    this.dispatchEvent(new MsrpMessageEvent(new MsrpIncomingMessage(this.#core, message)));
+    this.dispatchEvent(new MsrpMessageEvent(new MsrpIncomingMessage(this.#core, message, (file) => this.#keep(file))));
+  }
+
+  /** @param {import("./file.js").MsrpIncomingFile} file What is received here. */
+  #keep(file) {
+    this.#files.add(file);
+    file.verified.catch(() => {}).finally(() => this.#files.delete(file));
   }
 
   /**
@@ -271,6 +346,8 @@ export class MsrpSession extends EventTarget {
     this.#composing.close();
     const reason = error ?? new MsrpError("The conversation is closed.", { kind: "closed" });
     for (const message of this.#outgoing) message._sessionEnded(reason);
+    this.#fileOffer?._end(reason);
+    for (const file of this.#files) file.resume(); // to its end, which nothing would tell it of
     this.#setState(error && error.kind !== "closed" ? "failed" : "closed");
     this.#settleClosed(error);
   }

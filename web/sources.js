@@ -3,12 +3,46 @@
 
 /** @typedef {{pull(): Promise<Uint8Array | null>, cancel(): void}} Source */
 
+/** The most that still goes out of a source that is paused. */
+const lastPiece = 256 << 10;
+
+/**
+ * A source that can be stopped for a while.
+ * @param {Source} source
+ * @param {() => void} over called when nothing more will be pulled
+ * @returns {Source & {pause(paused: boolean): void}}
+ */
+export function pausable(source, over) {
+  let going = Promise.resolve();
+  let resume = () => {};
+  /** What was pulled and not passed on: Firefox has Blobs in memory as one piece. @type {Uint8Array | null} */
+  let rest = null;
+  return {
+    async pull() {
+      await going;
+      const piece = rest ?? (await source.pull());
+      rest = piece && piece.length > lastPiece ? piece.subarray(lastPiece) : null;
+      return piece && piece.subarray(0, lastPiece);
+    },
+    cancel() {
+      rest = null;
+      resume();
+      source.cancel();
+      over();
+    },
+    pause(paused) {
+      resume();
+      if (paused) going = new Promise((resolve) => (resume = () => resolve(undefined)));
+    },
+  };
+}
+
 /**
  * @param {string | Uint8Array | Blob | MessagePort | Source} body
  * @returns {string | Uint8Array | Source}
  */
 export function toSource(body) {
-  if (body instanceof Blob) return blobSource(body);
+  if (body instanceof Blob) return body.size > 0 ? blobSource(body) : new Uint8Array();
   if (body instanceof MessagePort) return portSource(body);
   return body;
 }

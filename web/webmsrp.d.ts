@@ -17,16 +17,18 @@ export class MsrpError extends Error {
   /**
    * The status code of the peer, a relay, or signalling: 401 wrong password,
    * 403 not allowed, 404 nobody of that name, 408 no answer, 413 not wanted,
-   * 415 type not accepted, 481 no such session. Undefined for what has none,
-   * such as a lost connection.
+   * 415 type not accepted, 481 no such session, 603 declined. Undefined for what
+   * has none, such as a lost connection.
    */
   readonly code?: number;
   /**
    * "status" for a code; "lost" where the connection broke and nobody knows
    * what arrived; "closed" after close(); "aborted" after abort(); "type" and
-   * "size" for what the peer does not take.
+   * "size" for what the peer does not take; "storage" where a file cannot be
+   * written, for want of room or otherwise; "mismatch" where it is not the one
+   * that was offered.
    */
-  readonly kind: "status" | "lost" | "closed" | "aborted" | "type" | "size" | "failed";
+  readonly kind: "status" | "lost" | "closed" | "aborted" | "type" | "size" | "storage" | "mismatch" | "failed";
   /** The message that failed. */
   readonly messageId?: string;
   /** For signalling, to reject with the same kind of error. */
@@ -119,8 +121,12 @@ export class MsrpSession extends EventTarget {
    * waits for it.
    */
   send(body: MsrpBody, options?: MsrpSendOptions): MsrpOutgoingMessage;
-  /** Sends a file with its name and type. */
-  sendFile(file: File | Blob, options?: MsrpSendOptions & { name?: string }): MsrpFileTransfer;
+  /**
+   * Sends a file as a message with its name and type, which every peer takes.
+   * With offer it is offered by SDP first (RFC 5547), in a session of its own:
+   * then the peer is asked, checks what it gets, and can have the rest later.
+   */
+  sendFile(file: File | Blob, options?: MsrpFileOptions): MsrpFileTransfer;
   /** Octets given to send that the next hop has not acknowledged. */
   readonly bufferedAmount: number;
   /**
@@ -154,6 +160,8 @@ export class MsrpSession extends EventTarget {
 export interface MsrpSessionEventMap {
   connectionstatechange: Event;
   message: MsrpMessageEvent;
+  /** In setRemoteDescription. createAnswer waits for the decision. Without a listener the file comes as a message. */
+  fileoffer: MsrpFileOfferEvent;
   composing: MsrpComposingEvent;
   notification: MsrpNotificationEvent;
   /** Of each request and response, from when somebody listens for the first time. */
@@ -236,9 +244,109 @@ export class MsrpOutgoingMessage extends EventTarget {
   abort(reason?: unknown): void;
 }
 
+export interface MsrpFileOptions extends MsrpSendOptions {
+  /** What the peer is told. Default: the File's own. */
+  name?: string;
+  /** Offers the file by SDP (RFC 5547): to be called before createOffer, in a session that is for this file alone. */
+  offer?: boolean;
+  /** Whether an offer has the file's hashes, by SHA-1 and SHA-256: createOffer reads all of it for them. Default: true. */
+  hash?: boolean;
+  /** A transfer of the same file that failed: only the rest of it is offered. */
+  resume?: MsrpFileTransfer;
+  /**
+   * How many octets of the file the peer has, as it says: only the rest is
+   * offered. Default: with resume what has certainly arrived, else 0.
+   */
+  offset?: number;
+}
+
 /** A file that is being sent. */
 export class MsrpFileTransfer extends MsrpOutgoingMessage {
   readonly name: string;
+  /** Octets of the file that go in front of what is sent: size and acknowledged are without them. */
+  readonly offset: number;
+  /** Stops to send, or to begin, for up to some minutes: peers give up a message that does not go on for 9. */
+  pause(): void;
+  resume(): void;
+  /** The same as delivered: all octets have arrived. Whether they are the right ones the receiver finds out, and does not tell. */
+  readonly verified: Promise<void>;
+}
+
+/**
+ * Where a file goes: to a file that the user has picked with showSaveFilePicker,
+ * to one of the origin's own, or to a stream. Octets are written as they come.
+ *
+ * @example
+ * const folder = await navigator.storage.getDirectory();
+ * const handle = await folder.getFileHandle(crypto.randomUUID(), { create: true });
+ * await message.save(handle).verified;
+ * const file = await handle.getFile();
+ */
+export type MsrpFileDestination = FileSystemFileHandle | WritableStream<Uint8Array>;
+
+/** Pairs of hexadecimal digits with colons between them. */
+export type MsrpFileHashes = { "sha-1"?: string; "sha-256"?: string };
+
+/** A file that the peer offers. */
+export class MsrpFileOffer {
+  private constructor();
+  /**
+   * As a file can be called on any system: without directories, short, without
+   * characters that cannot be seen. null where nothing is left of what the peer
+   * says. The ending is the peer's choice, as the type is.
+   */
+  readonly name: string | null;
+  readonly type: string;
+  readonly size: number | null;
+  readonly hashes: MsrpFileHashes;
+  /** Octets of the file that are not offered: it is the rest of one that failed. */
+  readonly offset: number;
+  /**
+   * Takes the file to a place, or without one to a Blob. The rest of a file goes
+   * to the MsrpIncomingFile that has the beginning, or to a FileSystemFileHandle
+   * in which that stands, from when the page was another. Throws where that is
+   * not possible: then reject. signal aborts it.
+   */
+  accept(destination?: MsrpFileDestination | MsrpIncomingFile, options?: { signal?: AbortSignal }): MsrpIncomingFile;
+  /** createAnswer returns a description that says so, and closes the session. */
+  reject(): void;
+}
+
+export class MsrpFileOfferEvent extends Event {
+  private constructor();
+  readonly offer: MsrpFileOffer;
+}
+
+/** A file that is being received. A "progress" event follows each change. */
+export class MsrpIncomingFile extends EventTarget {
+  private constructor();
+  /** As that of an MsrpFileOffer. */
+  readonly name: string | null;
+  readonly type: string;
+  /** Octets, or null where the peer has not said. */
+  readonly size: number | null;
+  /** Octets that are here. */
+  readonly received: number;
+  /**
+   * After "failed" what came stays while the client is open, and the rest can be
+   * accepted of another offer, unless the error is of kind "storage" or
+   * "mismatch" or came of abort. Who does not want that calls abort.
+   */
+  readonly state: "waiting" | "receiving" | "received" | "failed";
+  readonly error?: Error;
+  /** The file, once it is received, where no destination was given. */
+  readonly blob: Blob | null;
+  /**
+   * Resolves when all is written, and is what was offered by its size and hash:
+   * a file that the user has picked is not touched before. A rejection by abort
+   * comes when the destination is free again.
+   */
+  readonly verified: Promise<void>;
+  /** Stops to receive. The peer takes more than 10 seconds of that for the end. */
+  pause(): void;
+  resume(): void;
+  /** Stops the peer, and gives up what is here: a stream is aborted, a file of the origin's own emptied, a picked one left as it was. */
+  abort(reason?: unknown): void;
 }
 
 export class MsrpMessageEvent extends Event {
@@ -303,6 +411,8 @@ export class MsrpIncomingMessage {
   readonly bodyUsed: boolean;
   /** Canceling it tells the peer to stop. While it is not read, the peer is held up. */
   readonly body: ReadableStream<Uint8Array>;
+  /** Writes it where it shall be, past the page. signal aborts it. */
+  save(destination?: MsrpFileDestination, options?: { signal?: AbortSignal }): MsrpIncomingFile;
   text(): Promise<string>;
   arrayBuffer(): Promise<ArrayBuffer>;
   blob(): Promise<Blob>;

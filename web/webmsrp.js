@@ -3,7 +3,9 @@
 export { MsrpClient } from "./client.js";
 export { MsrpComposingEvent } from "./composing.js";
 export { MsrpError } from "./errors.js";
+export { MsrpFileOffer, MsrpFileOfferEvent, MsrpIncomingFile } from "./file.js";
 export { MsrpNotificationEvent } from "./imdn.js";
-export { MsrpFileTransfer, MsrpIncomingMessage, MsrpMessageEvent, MsrpOutgoingMessage } from "./message.js";
+export { MsrpIncomingMessage, MsrpMessageEvent, MsrpOutgoingMessage } from "./message.js";
 export { MsrpSession } from "./session.js";
 export { MsrpTraceEvent } from "./trace.js";
+export { MsrpFileTransfer } from "./transfer.js";

@@ -14,10 +14,10 @@ scope.onmessage = async (/** @type {MessageEvent} */ event) => {
   }
   const { wasmURL = new URL("./msrp.wasm", import.meta.url).href, integrity, life } = event.data;
   try {
-    handle = await startCore({ wasmURL, integrity }, {
+    ({ handle } = await startCore({ wasmURL, integrity }, {
       post: (message, transfer) => scope.postMessage(message, transfer),
       exited: (why) => scope.postMessage({ exited: why }),
-    });
+    }));
     scope.postMessage({ ready: true, held: await hold(life) });
   } catch (error) {
     scope.postMessage({ exited: error instanceof Error ? error.message : String(error) });

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -76,11 +77,20 @@ func (k *keeper) all() []*webSocket {
 	return all
 }
 
-// ping ends the connection where no pong comes.
+// ping ends the connection where no pong comes, nor anything else. Over a slow link
+// a ping may have to wait for messages before it, longer than websocket waits.
 func (w *webSocket) ping() {
 	ctx, cancel := context.WithTimeout(background, pingTimeout)
 	defer cancel()
-	if err := w.c.Ping(ctx); err != nil && !w.closing.Load() {
-		w.c.CloseNow()
+	w.heard.Store(false)
+	for {
+		err := w.c.Ping(ctx)
+		if err == nil || w.heard.Load() || w.closing.Load() {
+			return
+		}
+		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			w.c.CloseNow()
+			return
+		}
 	}
 }

@@ -75,6 +75,53 @@ func TestPing(t *testing.T) {
 	})
 }
 
+// A client that takes a message more slowly than websocket waits with a ping is not
+// gone as long as anything comes from it.
+func TestPingSlowClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ws, client := openPipe(t)
+		messages := make(chan string, 2)
+		go func() {
+			defer close(messages)
+			for {
+				msg, err := ws.ReadMessage()
+				if err != nil {
+					ws.Close(nil)
+					return
+				}
+				messages <- string(msg)
+			}
+		}()
+		wrote := make(chan error, 1)
+		go func() { wrote <- ws.WriteMessage([]byte("slow")) }()
+		synctest.Wait() // it waits for the client to read
+
+		go ws.ping()
+		time.Sleep(pingTimeout - time.Second)
+		_, err := client.Write([]byte{0x82, 0x81, 0, 0, 0, 0, 'a'})
+		require.NoError(t, err)
+		assert.Equal(t, "a", <-messages)
+		time.Sleep(pingTimeout)
+
+		frame := make([]byte, 6)
+		_, err = io.ReadFull(client, frame)
+		require.NoError(t, err)
+		assert.Equal(t, "\x82\x04slow", string(frame))
+		assert.NoError(t, <-wrote)
+
+		go func() { wrote <- ws.WriteMessage([]byte("dead")) }()
+		synctest.Wait()
+		start := time.Now()
+		ws.ping()
+		assert.Equal(t, pingTimeout, time.Since(start))
+		assert.Error(t, <-wrote)
+		_, more := <-messages
+		assert.False(t, more)
+		client.Close()
+		<-ws.end()
+	})
+}
+
 // One timer pings all, each at its own time.
 func TestPingTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -68,7 +68,8 @@ type webSocket struct {
 	onWait      func() // is called before there is nothing to read, nil for nobody
 	armed       bool   // slow runs
 
-	turn int // of the keeper; its mutex guards it
+	turn  int         // of the keeper; its mutex guards it
+	heard atomic.Bool // a message, since the latest ping
 
 	once    sync.Once
 	closing atomic.Bool
@@ -153,6 +154,9 @@ func (w *webSocket) rest(r io.Reader) ([]byte, error) {
 		if err == io.EOF {
 			if w.closing.Load() {
 				return nil, net.ErrClosed // nobody is to hear what follows
+			}
+			if !w.heard.Load() {
+				w.heard.Store(true)
 			}
 			return w.buf, nil
 		}

@@ -133,6 +133,27 @@ const cases = {
     await client.close();
   },
 
+  async "who composes, what was shown, what passes"({ connect, pair, next, equal, check }) {
+    const client = await connect();
+    const [alice, bob] = await pair(client);
+    const composing = next(bob, "composing");
+    alice.setComposing(true, { contentType: "text/plain" });
+    const { active, contentType } = await composing;
+    equal([active, contentType], [true, "text/plain"]);
+    const [arriving, idle, told] = [next(bob, "message"), next(bob, "composing"), next(alice, "notification")];
+    const traced = new Promise((resolve) => alice.addEventListener("trace", (event) => event.text.includes("Grüße") && resolve(event)));
+    const sending = alice.send("Grüße", { wrapper: { from: { name: "Alice", uri: "sip:alice@example.com" } }, notify: ["display"] });
+    const { message } = await arriving;
+    equal([message.contentType, message.wrapper.from, await message.text()], ["text/plain;charset=UTF-8", { name: "Alice", uri: "sip:alice@example.com" }, "Grüße"]);
+    equal([(await idle).active, bob.markDisplayed(message.messageId), bob.markDisplayed(message.messageId)], [false, true, false]);
+    const { messageId, disposition, status } = await told;
+    equal([messageId, disposition, status], [sending.messageId, "display", "displayed"]);
+    const { outgoing, method, text } = await traced;
+    equal([outgoing, method], [true, "SEND"]);
+    check(text.includes(`Message-ID: ${sending.messageId}`), text);
+    await client.close();
+  },
+
   async "canceling what arrives stops the sender"({ connect, pair, next, equal, refusal, streamOf, pattern }) {
     const client = await connect();
     const [alice, bob] = await pair(client);

@@ -105,7 +105,9 @@ async function begin(host) {
   };
   const unread = await arrives(pattern(8 << 20));
   const [messageToStream] = await arrives(streamOf(pattern(8 << 20), 65_536).stream);
+  const [messageToBlob] = await arrives(new Blob([pattern(8 << 20)]));
   const [messageToSave] = await arrives(new Blob([pattern(8 << 20)]));
+  const [messageToPause] = await arrives(new Blob([pattern(8 << 20)]));
   const outcomes = {};
   const note = (what, promise) =>
     promise.then(
@@ -116,6 +118,9 @@ async function begin(host) {
     const text = alice.send("text");
     const file = alice.sendFile(new File([pattern(1000)], "a.bin"));
     const stream = alice.send(streamOf(pattern(1000)).stream);
+    const offered = client.createSession().sendFile(new Blob(["x"]), { offer: true });
+    const paused = messageToPause.save();
+    paused.pause();
     window.all = Promise.all(
       Object.entries({
         connect: connect(),
@@ -130,7 +135,10 @@ async function begin(host) {
         "stream delivered": stream.delivered,
         "unread delivered": unread[1].delivered,
         "message.body": api.octetsOf(messageToStream.body),
-        "message.blob()": messageToSave.blob(),
+        "message.blob()": messageToBlob.blob(),
+        "saved file.verified": messageToSave.save().verified,
+        "paused file.verified": paused.verified,
+        "offered file.verified": offered.verified,
         "session.closed": alice.closed,
         "other session.closed": bob.closed,
         "client.closed": client.closed,
@@ -153,7 +161,7 @@ async function begin(host) {
   Object.assign(window, { api, client });
 }
 
-const rejected = ["connect", "createOffer", "createAnswer", "probe", "text sent", "text delivered", "file sent", "file delivered", "stream sent", "stream delivered", "unread delivered", "message.body", "message.blob()", "late createOffer", "late send", "late createSession"];
+const rejected = ["connect", "createOffer", "createAnswer", "probe", "text sent", "text delivered", "file sent", "file delivered", "stream sent", "stream delivered", "unread delivered", "message.body", "message.blob()", "saved file.verified", "paused file.verified", "offered file.verified", "late createOffer", "late send", "late createSession"];
 const expectedOutcomes = {
   ...Object.fromEntries(rejected.map((what) => [what, "MsrpError"])),
   "session.closed": "ended with MsrpError",
@@ -215,7 +223,7 @@ async function pass(count) {
         const [alice, bob] = await api.pair(client);
         const arriving = api.next(bob, "message");
         const sending = alice.send(api.streamOf(api.pattern(100)).stream);
-        await (await arriving).message.blob();
+        await (await arriving).message.save().verified;
         await sending.delivered;
         await Promise.all([alice.close(), bob.close()]);
       }),
@@ -256,7 +264,7 @@ for (const [browserName, start] of Object.entries(browsers)) {
       await noWorkers(page);
       if (browserName !== "Chromium") return; // the only one that counts objects
       const devtools = await page.createCDPSession();
-      for (const name of ["MsrpClient", "MsrpSession", "MsrpOutgoingMessage", "MsrpIncomingMessage"]) {
+      for (const name of ["MsrpClient", "MsrpSession", "MsrpOutgoingMessage", "MsrpIncomingMessage", "MsrpIncomingFile"]) {
         const prototype = await page.evaluateHandle(async (name) => (await import("/worker/webmsrp.js"))[name].prototype, name);
         let count;
         for (let round = 0; round < 5 && count !== 0; round++) {

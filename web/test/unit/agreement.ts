@@ -4,10 +4,12 @@
 import * as client from "../../client.js";
 import * as composing from "../../composing.js";
 import * as errors from "../../errors.js";
+import * as file from "../../file.js";
 import * as imdn from "../../imdn.js";
 import * as message from "../../message.js";
 import * as session from "../../session.js";
 import * as trace from "../../trace.js";
+import * as fileTransfer from "../../transfer.js";
 import type * as contract from "../../webmsrp.d.ts";
 
 type Contract = typeof contract;
@@ -23,12 +25,15 @@ declare const made: {
   client: client.MsrpClient;
   session: session.MsrpSession;
   outgoing: message.MsrpOutgoingMessage;
-  transfer: message.MsrpFileTransfer;
+  transfer: fileTransfer.MsrpFileTransfer;
   incoming: message.MsrpIncomingMessage;
   event: message.MsrpMessageEvent;
   composing: composing.MsrpComposingEvent;
   notification: imdn.MsrpNotificationEvent;
   trace: trace.MsrpTraceEvent;
+  file: file.MsrpIncomingFile;
+  offer: file.MsrpFileOffer;
+  offered: file.MsrpFileOfferEvent;
   error: errors.MsrpError;
 };
 agrees<contract.MsrpClient>(made.client);
@@ -40,17 +45,23 @@ agrees<contract.MsrpMessageEvent>(made.event);
 agrees<contract.MsrpComposingEvent>(made.composing);
 agrees<contract.MsrpNotificationEvent>(made.notification);
 agrees<contract.MsrpTraceEvent>(made.trace);
+agrees<contract.MsrpIncomingFile>(made.file);
+agrees<contract.MsrpFileOffer>(made.offer);
+agrees<contract.MsrpFileOfferEvent>(made.offered);
 agrees<contract.MsrpError>(made.error);
 
 // Classes, with their static methods.
 agrees<Statics<Contract["MsrpClient"]>>(client.MsrpClient);
 agrees<Statics<Contract["MsrpSession"]>>(session.MsrpSession);
 agrees<Statics<Contract["MsrpOutgoingMessage"]>>(message.MsrpOutgoingMessage);
-agrees<Statics<Contract["MsrpFileTransfer"]>>(message.MsrpFileTransfer);
+agrees<Statics<Contract["MsrpFileTransfer"]>>(fileTransfer.MsrpFileTransfer);
 agrees<Statics<Contract["MsrpIncomingMessage"]>>(message.MsrpIncomingMessage);
 agrees<Statics<Contract["MsrpComposingEvent"]>>(composing.MsrpComposingEvent);
 agrees<Statics<Contract["MsrpNotificationEvent"]>>(imdn.MsrpNotificationEvent);
 agrees<Statics<Contract["MsrpTraceEvent"]>>(trace.MsrpTraceEvent);
+agrees<Statics<Contract["MsrpIncomingFile"]>>(file.MsrpIncomingFile);
+agrees<Statics<Contract["MsrpFileOffer"]>>(file.MsrpFileOffer);
+agrees<Statics<Contract["MsrpFileOfferEvent"]>>(file.MsrpFileOfferEvent);
 agrees<Statics<Contract["MsrpMessageEvent"]>>(message.MsrpMessageEvent);
 
 // The only one that others construct.
@@ -63,10 +74,13 @@ declare function complete<Given, Wanted>(_: [Exclude<Public<Given>, keyof Wanted
 complete<client.MsrpClient, contract.MsrpClient>(true);
 complete<session.MsrpSession, contract.MsrpSession>(true);
 complete<message.MsrpOutgoingMessage, contract.MsrpOutgoingMessage>(true);
-complete<message.MsrpFileTransfer, contract.MsrpFileTransfer>(true);
+complete<fileTransfer.MsrpFileTransfer, contract.MsrpFileTransfer>(true);
 complete<message.MsrpIncomingMessage, contract.MsrpIncomingMessage>(true);
 complete<message.MsrpMessageEvent, contract.MsrpMessageEvent>(true);
 complete<composing.MsrpComposingEvent, contract.MsrpComposingEvent>(true);
 complete<imdn.MsrpNotificationEvent, contract.MsrpNotificationEvent>(true);
 complete<trace.MsrpTraceEvent, contract.MsrpTraceEvent>(true);
+complete<file.MsrpIncomingFile, contract.MsrpIncomingFile>(true);
+complete<file.MsrpFileOffer, contract.MsrpFileOffer>(true);
+complete<file.MsrpFileOfferEvent, contract.MsrpFileOfferEvent>(true);
 complete<errors.MsrpError, contract.MsrpError>(true);

@@ -54,7 +54,7 @@ test("a page of another build is refused", async () => {
 
 test("the real core answers what it cannot do, and goes on", async () => {
   const noted = page();
-  const handle = await startCore({ wasmURL: new URL("../../msrp.wasm", import.meta.url).href }, noted);
+  const { handle } = await startCore({ wasmURL: new URL("../../msrp.wasm", import.meta.url).href }, noted);
   for (const [request, words] of [
     [{ id: 1, op: "session", client: 1 }, /client is closed/],
     [{ id: 2, op: "offer", session: 1 }, /session is closed/],

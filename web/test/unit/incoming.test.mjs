@@ -1,6 +1,7 @@
 import "./support/browser.mjs";
 import assert from "node:assert/strict";
-import { MsrpFileTransfer, MsrpIncomingMessage } from "../../message.js";
+import { MsrpIncomingMessage } from "../../message.js";
+import { MsrpFileTransfer } from "../../transfer.js";
 import { MsrpError } from "../../errors.js";
 import { test, turns } from "./support/cases.mjs";
 import { scriptedCore } from "./support/scripted.mjs";
@@ -150,7 +151,7 @@ for (const [disposition, name] of [
   ["attachment;filename = a.txt ; size=3", "a.txt"],
   ['ATTACHMENT; FILENAME="a b.txt"', "a b.txt"],
   ['attachment; filename="a; b.txt"', "a; b.txt"],
-  ['attachment; filename="say \\"hi\\".txt"', 'say "hi".txt'],
+  ['attachment; filename="say \\"hi\\".txt"', 'say _hi_.txt'],
   ['attachment; filename="Grüße.txt"', "Grüße.txt"],
   ["attachment; filename*=UTF-8''Gr%C3%BC%C3%9Fe.txt", "Grüße.txt"],
   ["attachment; filename=old.txt; filename*=utf-8''new.txt", "new.txt"],
@@ -158,20 +159,21 @@ for (const [disposition, name] of [
   ['attachment; filename="../../etc/passwd"', "passwd"],
   ['attachment; filename="C:\\\\Windows\\\\evil.exe"', "evil.exe"],
   ["attachment; filename*=utf-8''..%2F..%2Fpasswd", "passwd"],
-  ['attachment; filename="a\u0000b\u001b.txt"', "a_b_.txt"],
-  ['attachment; filename="dir/"', null],
+  ['attachment; filename="a\u0000b\u001b.txt"', "ab.txt"],
+  ['attachment; filename="dir/"', "dir"],
+  ['attachment; filename=""', null],
   ['attachment; filename=".."', null],
   ["attachment; filename*=utf-8''%2E", null],
-  ['attachment; filename=".profile"', ".profile"],
+  ['attachment; filename=".profile"', "profile"],
 ]) {
   test(`the file name of ${JSON.stringify(disposition)}`, async (t) => {
     assert.equal((await short(t, "x", { disposition })).message.fileName, name);
   });
 }
 
-test("a file keeps its name on the way, whatever it contains", async (t) => {
+test("a file keeps its name on the way, if it can be one anywhere", async (t) => {
   const { core, worker } = await scriptedCore(t);
-  for (const name of ["plain.txt", 'quo"ted.txt', "a; filename=b.txt", "äöü 👋.txt", "50%.txt", "'.txt", "a=b,c.txt"]) {
+  for (const name of ["plain.txt", "a; filename=b.txt", "äöü 👋.txt", "50%.txt", "'.txt", "a=b,c.txt"]) {
     new MsrpFileTransfer(core, new File(["x"], name), {})._start(1);
     const { disposition } = await worker.request("send");
     assert.equal(new MsrpIncomingMessage(core, { ...about, disposition, data: octets("x") }).fileName, name);

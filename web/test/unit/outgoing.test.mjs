@@ -1,6 +1,7 @@
 import "./support/browser.mjs";
 import assert from "node:assert/strict";
-import { MsrpFileTransfer, MsrpOutgoingMessage } from "../../message.js";
+import { MsrpOutgoingMessage } from "../../message.js";
+import { MsrpFileTransfer } from "../../transfer.js";
 import { MsrpError } from "../../errors.js";
 import { toSource } from "../../sources.js";
 import { event, test, turns } from "./support/cases.mjs";
@@ -33,7 +34,6 @@ test("text goes as text/plain with its size in octets", async (t) => {
   assert.equal(request.body, "Grüße");
   assert.equal(request.contentType, "text/plain");
   assert.equal(request.size, 7);
-  assert.equal(request.sized, true);
   assert.equal(request.messageId, message.messageId);
 });
 
@@ -72,7 +72,7 @@ test("a stream goes with no size, read as the core pulls", async (t) => {
   const { message, request } = await start(t, stream, { contentType: "text/plain" });
   assert.equal(message.size, null);
   assert.equal(message.contentType, "text/plain");
-  assert.equal(request.sized, false);
+  assert.equal(request.size, 0);
   const source = toSource(request.body);
   assert.equal(new TextDecoder().decode(await source.pull()), "stream");
   assert.equal(await source.pull(), null);
@@ -260,15 +260,40 @@ test("a file goes with its name and type", async (t) => {
 });
 
 for (const [options, disposition] of [
-  [{}, 'attachment; filename="a \\"b\\" \\\\ c.txt"'],
-  [{ disposition: undefined }, 'attachment; filename="a \\"b\\" \\\\ c.txt"'],
-  [{ name: "two\r\nlines" }, 'attachment; filename="two__lines"'],
+  [{}, 'attachment; filename="a b.txt"'],
+  [{ disposition: undefined }, 'attachment; filename="a b.txt"'],
+  [{ name: "two\r\nlines" }, 'attachment; filename="two  lines"'],
+  [{ name: 'x/a "b" c.txt' }, 'attachment; filename="a _b_ c.txt"'],
+  [{ name: "" }, 'attachment; filename="file"'],
   [{ name: "Grüße 👋.txt" }, 'attachment; filename="Grüße 👋.txt"'],
   [{ disposition: "render" }, "render"],
 ]) {
   test(`a file's Content-Disposition for ${JSON.stringify(options)}`, async (t) => {
     const { core, worker } = await scriptedCore(t);
-    new MsrpFileTransfer(core, new File(["x"], 'a "b" \\ c.txt'), options)._start(session);
+    new MsrpFileTransfer(core, new File(["x"], "a b.txt"), options)._start(session);
     assert.equal((await worker.request("send")).disposition, disposition);
   });
 }
+
+test("the rest of a file is what was not acknowledged, or the peer has not", async (t) => {
+  const { core, worker } = await scriptedCore(t);
+  const mebibyte = 1 << 20;
+  const file = new File([new Uint8Array(8 * mebibyte)], "a.txt");
+  const first = new MsrpFileTransfer(core, file, { offer: true });
+  assert.throws(() => new MsrpFileTransfer(core, file, { offer: true, resume: first }), /that failed/);
+  first._start(session);
+  const { message } = await worker.serve("send");
+  worker.say({ event: "progress", message, acknowledged: 5 * mebibyte });
+  first.abort();
+  const options = { offer: true, resume: first };
+  const rest = new MsrpFileTransfer(core, file, options);
+  assert.deepEqual([rest.offset, rest.size, rest.name], [3 * mebibyte, 5 * mebibyte, "a.txt"]);
+  assert.deepEqual([new MsrpFileTransfer(core, file, { offer: true, offset: 7 }).offset, new MsrpFileTransfer(core, file, { ...options, offset: 7 }).offset], [7, 7]);
+  // A part cannot be empty.
+  assert.equal(new MsrpFileTransfer(core, file, { offer: true, offset: file.size }).size, 1);
+  assert.equal(new MsrpFileTransfer(core, new File([], "a.txt"), { offer: true, offset: 0 }).size, 0);
+  assert.throws(() => new MsrpFileTransfer(core, file, { resume: first }), /has to be offered/);
+  assert.throws(() => new MsrpFileTransfer(core, file, { offset: 7 }), /has to be offered/);
+  assert.throws(() => new MsrpFileTransfer(core, new File(["x"], "a.txt"), options), /the same file/);
+  for (const offset of [-1, 0.5, file.size + 1, NaN, "7"]) assert.throws(() => new MsrpFileTransfer(core, file, { offer: true, offset }), RangeError);
+});

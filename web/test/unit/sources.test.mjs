@@ -1,6 +1,6 @@
 import "./support/browser.mjs";
 import assert from "node:assert/strict";
-import { servePort, toSource } from "../../sources.js";
+import { pausable, servePort, toSource } from "../../sources.js";
 import { test, turns } from "./support/cases.mjs";
 
 const mebibyte = 1 << 20;
@@ -73,8 +73,8 @@ test("a Blob is read whole and in order", async () => {
   assert.ok((await all(toSource(new Blob([octets])))).equals(octets));
 });
 
-test("an empty Blob is over at once", async () => {
-  assert.equal(await toSource(new Blob([])).pull(), null);
+test("an empty Blob is no octets", () => {
+  assert.deepEqual(toSource(new Blob([])), new Uint8Array());
 });
 
 test("a Blob's end can be asked for again", async () => {
@@ -208,4 +208,40 @@ test("a stream ends with the message that it is for, even if the core is gone", 
   const reason = new Error("the message failed");
   stop(reason);
   assert.equal(await over, reason);
+});
+
+test("a source that may be paused comes in pieces", async () => {
+  const octets = new Uint8Array(mebibyte + 5).map((_, at) => at % 251);
+  const source = pausable(toSource(new Blob([octets])), () => {});
+  let largest = 0;
+  const pull = async () => {
+    const piece = await source.pull();
+    largest = Math.max(largest, piece?.length ?? 0);
+    return piece;
+  };
+  assert.ok((await all({ pull })).equals(octets));
+  assert.equal(largest, mebibyte / 4);
+});
+
+test("a source that is paused yields nothing until it goes on, or is over", async () => {
+  let over = 0;
+  const blob = new PiecesBlob(3);
+  const source = pausable(toSource(blob), () => over++);
+  assert.deepEqual([...(await source.pull())], [1]);
+  source.pause(true);
+  source.pause(true);
+  let pulled;
+  source.pull().then((piece) => (pulled = piece));
+  await turns();
+  assert.equal(pulled, undefined);
+  source.pause(false);
+  await turns();
+  assert.deepEqual([...pulled], [2]);
+  source.pause(true);
+  const last = source.pull();
+  assert.equal(over, 0);
+  source.cancel();
+  assert.equal(await last, null);
+  assert.equal(over, 1);
+  assert.equal(blob.canceled, true);
 });

@@ -2,6 +2,7 @@
 
 import "./support/browser.mjs";
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { after } from "node:test";
 import { MsrpClient, MsrpError } from "../../webmsrp.js";
 import { event, test } from "./support/cases.mjs";
@@ -92,7 +93,7 @@ for (const worker of [true, false]) {
     const { alice, messages } = await meet(t, { client: { worker } });
     const transfer = alice.sendFile(new File([large], 'Grüße "2".bin', { type: "image/png" }));
     const message = await messages.next();
-    assert.equal(message.fileName, 'Grüße "2".bin');
+    assert.equal(message.fileName, "Grüße _2_.bin");
     assert.equal(message.contentType, "image/png");
     assert.equal(message.size, large.length);
     let size = 0;
@@ -181,6 +182,274 @@ for (const worker of [true, false]) {
       { outgoing: false, what: 200, same: true },
       { outgoing: false, what: "REPORT", same: false },
     ]);
+  });
+
+  test(`a file is offered, taken, and found to be the right one (core ${where})`, async (t) => {
+    const clients = await Promise.all([connect(t, "alice", { worker }), connect(t, "bob", { worker })]);
+    for (const [content, hash] of [[large, true], [large, false], [pattern(5), true], [new Uint8Array(), true]]) {
+      for (const place of ["a Blob", "a stream"]) {
+        const [mine, yours] = clients.map((client) => client.createSession());
+        const offered = event(yours, "fileoffer");
+        yours.addEventListener("fileoffer", () => {});
+        yours.addEventListener("message", () => assert.fail("it is no message"));
+        const transfer = mine.sendFile(new File([content], 'Grüße "2"/%.bin', { type: "image/png" }), { offer: true, hash });
+        const offer = await mine.createOffer();
+        await yours.setRemoteDescription(offer);
+        const { offer: file } = await offered;
+        assert.deepEqual([file.name, file.type, file.size, file.offset], ["%.bin", "image/png", content.length, 0]);
+        if (hash) assert.equal(file.hashes["sha-256"], createHash("sha256").update(content).digest("hex").toUpperCase().match(/../g).join(":"));
+        else assert.deepEqual(file.hashes, {});
+        const pieces = [];
+        const taken = file.accept(place === "a Blob" ? undefined : new WritableStream({ write: (piece) => void pieces.push(piece) }));
+        await mine.setRemoteDescription(await yours.createAnswer());
+        await Promise.all([taken.verified, transfer.verified]);
+        assert.deepEqual([taken.state, taken.received, taken.size, taken.blob === null], ["received", content.length, content.length, place !== "a Blob"]);
+        const received = taken.blob ? Buffer.from(await taken.blob.arrayBuffer()) : Buffer.concat(pieces);
+        assert.ok(received.equals(content));
+        if (taken.blob) assert.equal(taken.blob.type, "image/png");
+        else assert.ok(pieces.slice(0, -1).every((piece) => piece.length >= 256 << 10), "large pieces");
+        assert.throws(() => file.accept(), /answered already/);
+        await Promise.all([mine.close(), yours.close()]);
+      }
+    }
+  });
+
+  test(`what is not the file that was offered is found out (core ${where})`, async (t) => {
+    const clients = await Promise.all([connect(t, "alice", { worker }), connect(t, "bob", { worker })]);
+    for (const [what, from, to, text] of [
+      ["another hash", /sha-256:../, "sha-256:00", /SHA-256 differs/],
+      ["another hash, by SHA-1 alone", /sha-1:..([^ ]*) hash:sha-256:[^ ]*?(\r)/, "sha-1:00$1$2", /SHA-1 differs/],
+      ["a smaller file", /size:3145733/, "size:3145732", /more than the file/],
+      ["a larger file", /size:3145733/, "size:3145734", /3145733 octets of 3145734/],
+    ]) {
+      const [mine, yours] = clients.map((client) => client.createSession());
+      let [taken, closed, aborted] = [];
+      const stream = new WritableStream({ close: () => void (closed = true), abort: (reason) => void (aborted = reason) });
+      yours.addEventListener("fileoffer", ({ offer }) => (taken = offer.accept(stream)));
+      mine.sendFile(new File([large], "a.bin"), { offer: true });
+      const { type, sdp } = await mine.createOffer();
+      assert.match(sdp, from);
+      await yours.setRemoteDescription({ type, sdp: sdp.replace(from, to) });
+      // What the answer says of it would be found out by alice.
+      const answer = await yours.createAnswer();
+      const selector = /a=file-selector:.*/;
+      await mine.setRemoteDescription({ type: "answer", sdp: answer.sdp.replace(selector, () => selector.exec(sdp)[0]) });
+      await assert.rejects(taken.verified, (error) => error instanceof MsrpError && error.kind === "mismatch" && text.test(error.message), what);
+      assert.deepEqual([taken.blob, closed, aborted], [null, undefined, taken.error]);
+      await Promise.all([mine.close(), yours.close()]);
+    }
+  });
+
+  test(`a file that is not wanted is not sent (core ${where})`, async (t) => {
+    const [mine, yours] = (await Promise.all([connect(t, "alice", { worker }), connect(t, "bob", { worker })])).map((client) => client.createSession());
+    yours.addEventListener("fileoffer", ({ offer }) => offer.reject());
+    const transfer = mine.sendFile(new File([large], "a.bin"), { offer: true });
+    await yours.setRemoteDescription(await mine.createOffer());
+    const answer = await yours.createAnswer();
+    assert.equal(yours.connectionState, "closed");
+    await assert.rejects(mine.setRemoteDescription(answer), { code: 603 });
+    await assert.rejects(transfer.verified, MsrpError);
+  });
+
+  test(`a file that breaks off goes on where it was (core ${where})`, async (t) => {
+    const content = Buffer.from(pattern(12 << 20));
+    const clients = await Promise.all([connect(t, "alice", { worker }), connect(t, "bob", { worker })]);
+    /** Offers the file, or the rest of it. */
+    const agree = async (destination, resume) => {
+      const [mine, yours] = clients.map((client) => client.createSession());
+      let taken;
+      yours.addEventListener("fileoffer", ({ offer }) => (taken = offer.accept(destination)));
+      const transfer = mine.sendFile(new File([content], "a.bin"), { offer: true, resume });
+      await yours.setRemoteDescription(await mine.createOffer());
+      await mine.setRemoteDescription(await yours.createAnswer());
+      return { mine, yours, transfer, taken };
+    };
+    let begun = () => {};
+    const some = new Promise((resolve) => (begun = resolve));
+    const pieces = [];
+    let octets = 0;
+    const destination = new WritableStream({
+      write(piece) {
+        pieces.push(piece);
+        octets += piece.length;
+        if (octets > 6 << 20) begun();
+      },
+    });
+    const first = await agree(destination);
+    await some;
+    first.transfer.pause();
+    await first.mine.close();
+    await assert.rejects(first.taken.verified, MsrpError);
+    assert.equal(first.taken.state, "failed");
+    const { received } = first.taken;
+    assert.ok(received > 6 << 20 && received < content.length, `${received} octets are here`);
+    const second = await agree(first.taken, first.transfer);
+    assert.equal(second.taken, first.taken);
+    assert.ok(second.transfer.offset > 1 << 20 && second.transfer.offset <= received, `${second.transfer.offset} octets are not sent again`);
+    await Promise.all([second.taken.verified, second.transfer.verified]);
+    assert.ok(Buffer.concat(pieces).equals(content));
+  });
+
+  test(`a message is saved, paused, given up (core ${where})`, async (t) => {
+    const { alice, messages } = await meet(t, { client: { worker } });
+    for (const content of [pattern(100), large]) {
+      alice.sendFile(new File([content], "a.bin", { type: "image/png" }));
+      const file = (await messages.next()).save();
+      await file.verified;
+      assert.deepEqual([file.name, file.type, file.size], ["a.bin", "image/png", content.length]);
+      assert.ok(Buffer.from(await file.blob.arrayBuffer()).equals(content));
+    }
+    const transfer = alice.sendFile(new Blob([pattern(8 << 20)]));
+    const message = await messages.next();
+    const file = message.save(new WritableStream({ write: () => void transfer.pause() }));
+    while (transfer.acknowledged < 512 << 10) await event(transfer, "progress");
+    await alice.send("in between").delivered;
+    assert.equal(await (await messages.next()).text(), "in between");
+    assert.equal(transfer.state, "sending");
+    transfer.resume();
+    await event(file, "progress");
+    await assert.rejects(message.text(), TypeError);
+    const reason = new Error("enough");
+    file.abort(reason);
+    await assert.rejects(file.verified, reason);
+    transfer.resume();
+    await assert.rejects(transfer.delivered, { code: 413 });
+  });
+
+  test(`where a file cannot be written says so (core ${where})`, async (t) => {
+    const { alice, messages } = await meet(t, { client: { worker } });
+    const transfer = alice.sendFile(new Blob([large]));
+    const file = (await messages.next()).save(
+      new WritableStream({
+        write() {
+          throw new Error("the disk is on fire");
+        },
+      }),
+    );
+    await assert.rejects(file.verified, (error) => error instanceof MsrpError && error.kind === "storage" && /disk is on fire/.test(error.message));
+    await assert.rejects(transfer.delivered, { code: 413 });
+  });
+
+  test(`a stream that a file goes to ends as the file does (core ${where})`, async (t) => {
+    const { clients, alice, messages } = await meet(t, { client: { worker } });
+    const full = new DOMException("full", "QuotaExceededError");
+    for (const [what, end, outcome] of [
+      ["abort", ({ file }) => file.abort("enough"), (error) => error === "enough"],
+      ["a signal", ({ stopping }) => stopping.abort("enough"), (error) => error === "enough"],
+      ["no room", undefined, ({ kind, message }) => kind === "storage" && /no room/.test(message)],
+      ["the end of all clients", () => clients.forEach((client) => client.close()), (error) => error.kind === "closed"],
+    ]) {
+      const transfer = alice.sendFile(new Blob([pattern(8 << 20)]));
+      const message = await messages.next();
+      let [begun, abort] = [];
+      const some = new Promise((resolve) => (begun = resolve));
+      const aborted = new Promise((resolve) => (abort = resolve));
+      const stream = new WritableStream({
+        write() {
+          begun();
+          if (!end) throw full;
+        },
+        abort,
+      });
+      const stopping = new AbortController();
+      const file = message.save(stream, { signal: stopping.signal });
+      await some;
+      end?.({ file, stopping });
+      const error = await file.verified.catch((error) => error);
+      assert.ok(outcome(error), `${what}: ${error}`);
+      assert.deepEqual([file.state, file.error], ["failed", error]);
+      if (end) assert.ok(outcome(await aborted), what);
+      await assert.rejects(transfer.delivered, what === "the end of all clients" ? { kind: "closed" } : { code: 413 });
+    }
+  });
+
+  test(`a message that cannot be saved there can be read (core ${where})`, async (t) => {
+    const { alice, messages } = await meet(t, { client: { worker } });
+    alice.send("Hi");
+    const message = await messages.next();
+    assert.throws(() => message.save("a.txt"), TypeError);
+    assert.throws(() => message.save(undefined, { signal: AbortSignal.abort() }), { name: "AbortError" });
+    assert.equal(await message.text(), "Hi");
+    assert.throws(() => message.save(), /read already/);
+  });
+
+  test(`a file that is not all saved is not told of as delivered (core ${where})`, async (t) => {
+    const { alice, messages } = await meet(t, { client: { worker } });
+    const heard = new Queue();
+    alice.addEventListener("notification", ({ messageId }) => heard.push(messageId));
+    const broken = new WritableStream({ start: (controller) => controller.error(new Error("broken")) });
+    for (const destination of [broken, undefined]) {
+      const sent = alice.send(new Blob([large]), { wrapper: {}, notify: ["delivery"], successReport: false });
+      const file = (await messages.next()).save(destination);
+      if (destination) await assert.rejects(file.verified, { kind: "storage" });
+      else assert.equal(await heard.next(), sent.messageId);
+    }
+  });
+
+  test(`a file that is paused ends with its session (core ${where})`, async (t) => {
+    const { clients, alice, bob, messages } = await meet(t, { client: { worker } });
+    alice.send(stream(endless()).body);
+    const saved = (await messages.next()).save();
+    await event(saved, "progress");
+    saved.pause();
+    const [mine, yours] = clients.map((client) => client.createSession());
+    let taken;
+    yours.addEventListener("fileoffer", ({ offer }) => (taken = offer.accept()));
+    mine.sendFile(new Blob([large]), { offer: true }).pause();
+    await yours.setRemoteDescription(await mine.createOffer());
+    await mine.setRemoteDescription(await yours.createAnswer());
+    taken.pause();
+    await Promise.all([bob.close(), yours.close()]);
+    for (const file of [saved, taken]) await assert.rejects(file.verified, { kind: "closed" });
+  });
+
+  test(`who has paused before the beginning sends nothing (core ${where})`, async (t) => {
+    const clients = await Promise.all([connect(t, "alice", { worker }), connect(t, "bob", { worker })]);
+    const [mine, yours] = clients.map((client) => client.createSession());
+    const messages = new Queue();
+    yours.addEventListener("message", ({ message }) => messages.push(message));
+    const transfer = mine.sendFile(new Blob([large]));
+    transfer.pause();
+    await yours.setRemoteDescription(await mine.createOffer());
+    await mine.setRemoteDescription(await yours.createAnswer());
+    await mine.send("in between").delivered;
+    assert.deepEqual([transfer.acknowledged, await (await messages.next()).text()], [0, "in between"]);
+    transfer.resume();
+    assert.ok(Buffer.from(await (await messages.next()).arrayBuffer()).equals(large));
+    await transfer.delivered;
+  });
+
+  test(`a file that was given up before it is offered is not offered (core ${where})`, async (t) => {
+    const client = await connect(t, "alice", { worker });
+    let read = 0;
+    class Endless extends Blob {
+      get size() {
+        return 2 ** 40;
+      }
+      slice() {
+        return this;
+      }
+      stream() {
+        return new ReadableStream({
+          async pull(controller) {
+            await new Promise((resolve) => setImmediate(resolve));
+            if (read >= 0) controller.enqueue(new Uint8Array(1 << 16));
+          },
+          cancel: () => void (read = -1),
+        });
+      }
+    }
+    const session = client.createSession();
+    const stopping = new AbortController();
+    const file = worker ? new Blob([large]) : new Endless();
+    const transfer = session.sendFile(file, { offer: true, signal: stopping.signal });
+    const offering = session.createOffer();
+    const gone = new Error("enough");
+    setImmediate(() => stopping.abort(gone));
+    await assert.rejects(offering, gone);
+    await assert.rejects(transfer.verified, gone);
+    if (!worker) while (read !== -1) await new Promise((resolve) => setImmediate(resolve));
+    await assert.rejects(session.createOffer(), gone);
   });
 
   test(`who is no room has no nicknames to give (core ${where})`, async (t) => {

@@ -5,7 +5,9 @@ import {
   MsrpClient,
   MsrpComposingEvent,
   MsrpError,
+  MsrpFileOffer,
   MsrpFileTransfer,
+  MsrpIncomingFile,
   MsrpIncomingMessage,
   MsrpMessageEvent,
   MsrpOutgoingMessage,
@@ -133,6 +135,10 @@ export async function sending(session: MsrpSession, file: File, stream: Readable
   same<typeof transfer.name, string>(true);
   const general: MsrpOutgoingMessage = transfer;
   session.sendFile(new Blob());
+  transfer.pause();
+  transfer.resume();
+  await transfer.verified;
+  session.sendFile(file, { offer: true, hash: false, resume: transfer, offset: 5, signal });
 
   // @ts-expect-error Objects are for the sender to write down.
   session.send({ text: "Hi" });
@@ -154,6 +160,8 @@ export async function sending(session: MsrpSession, file: File, stream: Readable
   general.acknowledged = 5;
 }
 
+declare const handle: FileSystemFileHandle;
+
 export function receiving(session: MsrpSession): void {
   session.addEventListener("message", async function (event) {
     same<typeof event, MsrpMessageEvent>(true);
@@ -173,6 +181,7 @@ export function receiving(session: MsrpSession): void {
     const text: string = await message.text();
     const blob: Blob = await message.blob();
     const buffer: ArrayBuffer = await message.arrayBuffer();
+    await message.save(handle, { signal }).verified;
     for await (const chunk of message.body) same<typeof chunk, Uint8Array<ArrayBufferLike>>(true);
     // @ts-expect-error The peer need not have said.
     message.size.toFixed();
@@ -182,6 +191,22 @@ export function receiving(session: MsrpSession): void {
   });
   session.addEventListener("message", ({ message }) => void message.text(), { once: true });
   session.addEventListener("connectionstatechange", () => {});
+  session.addEventListener("fileoffer", async ({ offer }) => {
+    same<typeof offer, MsrpFileOffer>(true);
+    if ((offer.size ?? Infinity) > 1e9) return offer.reject();
+    const file = offer.accept(handle);
+    same<typeof file, MsrpIncomingFile>(true);
+    file.addEventListener("progress", () => file.received);
+    file.pause();
+    file.resume();
+    offer.accept(new WritableStream<Uint8Array>());
+    offer.accept(file, { signal });
+    // @ts-expect-error That is no place.
+    offer.accept("/tmp/file");
+    await file.verified;
+    const blob: Blob | null = file.blob;
+    file.abort(blob);
+  });
   session.addEventListener("composing", (event) => {
     same<typeof event, MsrpComposingEvent>(true);
     same<typeof event.active, boolean>(true);
@@ -194,7 +219,7 @@ export function receiving(session: MsrpSession): void {
     return status === "read";
   });
   session.addEventListener("trace", ({ outgoing, method, code, text }) => `${outgoing ? ">" : "<"} ${method ?? code} ${text}`);
-  same<keyof MsrpSessionEventMap, "connectionstatechange" | "message" | "composing" | "notification" | "trace">(true);
+  same<keyof MsrpSessionEventMap, "connectionstatechange" | "message" | "fileoffer" | "composing" | "notification" | "trace">(true);
   // As with every EventTarget, for events that others dispatch.
   session.addEventListener("custom", { handleEvent() {} });
   // @ts-expect-error That is no listener.
@@ -218,6 +243,8 @@ export function errors(error: unknown): string {
     case "aborted":
     case "type":
     case "size":
+    case "storage":
+    case "mismatch":
     case "failed":
       return plain.message;
     default:

@@ -50,3 +50,4 @@ globalThis.Worker ??= class Worker {
 };
 
 await import("./files.mjs");
+await import("./socket.mjs");

@@ -3,6 +3,7 @@
 
 import { parentPort, workerData } from "node:worker_threads";
 import "./files.mjs";
+import "./socket.mjs";
 
 globalThis.self = {
   onmessage: undefined,
