@@ -241,10 +241,15 @@ func ExampleOutgoing_Again() {
 func resume(alice, bob *msrp.Session) *msrp.Session {
 	endpoint, port := listening()
 	uri := newURI(port)
-	if _, err := endpoint.NewSession(msrp.SessionOptions{URI: uri, Resumes: bob}); err != nil {
+	other, err := endpoint.NewSession(msrp.SessionOptions{URI: uri, Resumes: bob})
+	if err != nil {
 		log.Fatal(err)
 	}
-	return connect(uri, alice)
+	next := connect(uri, alice)
+	if err := other.Start(msrp.Remote{Path: msrp.Path{next.URI()}}); err != nil {
+		log.Fatal(err)
+	}
+	return next
 }
 
 // leftOpen is what they leave open.

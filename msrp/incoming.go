@@ -56,6 +56,8 @@ type Incoming struct {
 type inbox struct {
 	partial  map[string]*Incoming
 	seen     *history
+	resumes  bool          // another session
+	early    []*Incoming   // whole, and wait for Start
 	queue    []*Incoming   // for Receive
 	arrived  chan struct{} // closed and renewed with each change of queue
 	buffered int           // octets held, with heads of messages and what pieces cost
@@ -70,7 +72,8 @@ type inbox struct {
 // beyond StreamAfter, or cannot go on unread, see MaxBuffered. Messages that
 // have arrived are returned even after the end of the session; then its error
 // follows. What it returns before [Session.Start] comes from whoever knows the
-// session's URI: Verify of [Remote] was not asked.
+// session's URI: Verify of [Remote] was not asked. In a session that resumes
+// another, none is complete before.
 func (s *Session) Receive(ctx context.Context) (*Incoming, error) {
 	for {
 		s.mu.Lock()
@@ -342,10 +345,13 @@ func (s *Session) finish(c *Conn, u *Unit, in *Incoming, from, to int64) {
 		s.buffered -= before - in.octets.cost()
 	}
 	whole := in.octets.complete()
-	if whole {
-		s.complete(in)
-	} else {
+	switch {
+	case !whole:
 		s.watch(in)
+	case !s.isEarly():
+		s.complete(in)
+	case !slices.Contains(s.early, in):
+		s.early = append(s.early, in)
 	}
 	held := s.buffered > s.opts.MaxBuffered && !in.caughtUp(to) && in.err == nil
 	if held {
@@ -356,10 +362,33 @@ func (s *Session) finish(c *Conn, u *Unit, in *Incoming, from, to int64) {
 	} else {
 		c.answer(u, StatusOK)
 	}
-	if whole && in.success {
-		r := ByteRange{1, in.octets.total, in.octets.total}
-		c.send(report(s.opts.URI, in.From, in.ID, r, StatusOK))
+	if whole && !s.isEarly() {
+		s.confirm(in)
 	}
+}
+
+// confirm sends the success report for a message, if its sender wants one.
+func (s *Session) confirm(in *Incoming) {
+	if in.success {
+		r := ByteRange{1, in.octets.total, in.octets.total}
+		s.conn.send(report(s.opts.URI, in.From, in.ID, r, StatusOK))
+	}
+}
+
+// isEarly tells whether what comes is to wait for Start, in a session that resumes
+// another. Who has offered one, and gets no answer or too late, must have received
+// nothing in it: its peer sends that again in the next one.
+func (s *Session) isEarly() bool { return s.resumes && len(s.remote.Path) == 0 }
+
+// takeEarly takes what came whole before Start.
+func (s *Session) takeEarly() {
+	for _, in := range s.early {
+		if in.err == nil { // not refused since
+			s.complete(in)
+			s.confirm(in)
+		}
+	}
+	s.early = nil
 }
 
 // complete takes a message that is whole, unless it has come whole in another

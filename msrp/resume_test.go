@@ -351,3 +351,46 @@ func (r *resender) sendUntilTheEnd(t *testing.T, ctx context.Context, s *msrp.Se
 		}
 	}
 }
+
+// Who has offered to resume, and learns too late or never that the peer has taken
+// it, receives nothing by that: the peer sends it in the session that is agreed on.
+func TestResumedBeforeTheAnswer(t *testing.T) {
+	t.Attr("requirement", "S-11")
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		a, b := net.Pipe()
+		alice, bob := resumed(t, a, b, nil, nil)
+		offered := func() (waits *msrp.Session, out *msrp.Outgoing) {
+			a, b := net.Pipe()
+			here, there := msrp.NewEndpoint(nil), msrp.NewEndpoint(nil)
+			conn := here.NewConn(msrp.NewStream(a))
+			t.Cleanup(func() { conn.Close() })
+			far := there.NewConn(msrp.NewStream(b))
+			t.Cleanup(func() { far.Close() })
+			waits, err := there.NewSession(msrp.SessionOptions{URI: msrptest.NewURI(t, "bob"), Resumes: bob.Session})
+			require.NoError(t, err)
+			s, err := here.NewSession(msrp.SessionOptions{URI: msrptest.NewURI(t, "alice"), Resumes: alice.Session})
+			require.NoError(t, err)
+			require.NoError(t, s.Start(msrp.Remote{Path: msrp.Path{waits.URI()}, Conn: conn, Active: true}))
+			m := msrp.Text("Hello, Bob!")
+			m.ID = "m3ss4ge1"
+			out, err = s.Send(ctx, m)
+			require.NoError(t, err)
+			require.NoError(t, out.Sent(ctx))
+			synctest.Wait()
+			assert.False(t, out.Progress().Delivered)
+			t.Cleanup(func() { s.Close() })
+			return waits, out
+		}
+		waits, _ := offered()
+		waits.Close()
+		_, err := waits.Receive(ctx)
+		require.ErrorIs(t, err, msrp.ErrSessionClosed)
+
+		waits, out := offered()
+		require.NoError(t, waits.Start(msrp.Remote{Path: msrp.Path{msrptest.NewURI(t, "alice")}}))
+		require.NoError(t, out.Delivered(ctx))
+		assert.Equal(t, "Hello, Bob!", msrptest.Read(t, ctx, waits))
+		waits.Close()
+	})
+}

@@ -160,7 +160,7 @@ func newSession(e *Endpoint, opts SessionOptions) *Session {
 	s.outbox.sent = make(map[string]*Outgoing)
 	s.inbox.partial = make(map[string]*Incoming)
 	if s.inbox.seen = new(history); opts.Resumes != nil {
-		s.inbox.seen = opts.Resumes.inbox.seen
+		s.inbox.seen, s.inbox.resumes = opts.Resumes.inbox.seen, true
 	}
 	s.opts.Resumes = nil // or sessions that take turns would all be kept
 	s.inbox.arrived = make(chan struct{})
@@ -234,6 +234,7 @@ func (s *Session) Start(r Remote) error {
 		}
 		s.conn = r.Conn
 	}
+	s.takeEarly()
 	s.dropUnfit()
 	if s.state == StateNew {
 		s.setState(StateConnecting)
@@ -380,7 +381,7 @@ func (s *Session) verify(c *Conn) error {
 	}
 	err := s.remote.Verify(c)
 	if err != nil {
-		s.queue = nil // what came before Start is not the peer's
+		s.queue, s.early = nil, nil // what came before Start is not the peer's
 		s.later(func() {
 			c.fail(err)
 			s.end(err)

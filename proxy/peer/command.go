@@ -166,6 +166,10 @@ func (e Event) line() string {
 		return "  ✓ delivered"
 	case EventFailed:
 		return "  ✗ " + e.Error
+	case EventLost:
+		return "— " + e.Peer + ": " + e.Error + ", trying again —"
+	case EventResumed:
+		return "— " + e.Peer + " is back —"
 	case EventClosed:
 		if e.Error != "" {
 			return "— " + e.Peer + ": " + e.Error + " —"

@@ -14,6 +14,8 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/webmsrp/webmsrp/msrp"
 	"github.com/webmsrp/webmsrp/msrp/call"
@@ -52,6 +54,10 @@ type Config struct {
 	// Roots are the authorities of others, nil for those of the system.
 	Roots *x509.CertPool
 
+	// Grace is how long a call at the rendezvous goes on, and the registration
+	// there, while connections are lost. Default [rendezvous.Grace].
+	Grace time.Duration
+
 	// Echo sends everything back. Receive is a directory for files.
 	Echo    bool
 	Receive string
@@ -82,6 +88,8 @@ const (
 	EventSent       = "sent"       // Session, ID: the next hop has it
 	EventDelivered  = "delivered"  // Session, ID: the peer has confirmed it
 	EventFailed     = "failed"     // Session, ID, Error
+	EventLost       = "lost"       // Session, Error: the connection, and it is tried to get another
+	EventResumed    = "resumed"    // Session: there is another
 	EventClosed     = "closed"     // Session, Error
 )
 
@@ -108,13 +116,6 @@ type Peer struct {
 	ended    chan struct{}
 }
 
-// session is one conversation with what ends it.
-type session struct {
-	*msrp.Session
-	number int
-	peer   string
-}
-
 // Start runs a peer until ctx is canceled or what it was started for is over;
 // emit gets its events, one at a time.
 func Start(ctx context.Context, c Config, emit func(Event)) (*Peer, error) {
@@ -124,6 +125,9 @@ func Start(ctx context.Context, c Config, emit func(Event)) (*Peer, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		emit(e)
+	}
+	if c.Grace == 0 {
+		p.config.Grace = rendezvous.Grace
 	}
 	p.ctx, p.cancel = context.WithCancel(ctx)
 	if err := p.start(); err != nil {
@@ -335,34 +339,71 @@ func (p *Peer) closeConn(conn *msrp.Conn) {
 	p.mu.Unlock()
 }
 
-// relayHost gives sessions a token at a relay.
+// relayHost gives sessions a token at a relay, and connects to that anew where the
+// connection was lost.
+type relayHost struct {
+	connect func(context.Context) (*call.RelayHost, error)
+	drop    func(*msrp.Conn)
+
+	mu   sync.Mutex
+	host *call.RelayHost
+}
+
+// Place implements [call.Host].
+func (r *relayHost) Place(ctx context.Context, secure bool) (*call.Place, error) {
+	host, err := r.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return host.Place(ctx, secure)
+}
+
+func (r *relayHost) current(ctx context.Context) (*call.RelayHost, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.host != nil && r.host.Conn.Err() != nil {
+		r.drop(r.host.Conn)
+		r.host = nil
+	}
+	var err error
+	if r.host == nil {
+		r.host, err = r.connect(ctx)
+	}
+	return r.host, err
+}
+
 func (p *Peer) relayHost() (call.Host, error) {
 	c := &p.config
 	u, err := url.Parse(c.Relay)
 	if err != nil {
 		return nil, err
 	}
-	h := &call.RelayHost{Credentials: func(context.Context) (string, string, error) { return c.User, c.Password, nil }}
-	switch u.Scheme {
-	case "ws", "wss":
-		ws, err := bridge.DialWebSocket(p.ctx, c.Relay, 1<<20, p.httpClient())
+	transport, relay := msrp.TransportWS, func(secure bool) (msrp.URI, error) { return call.RelayURI(c.Relay, secure) }
+	dial := func(ctx context.Context) (*msrp.Conn, error) {
+		ws, err := bridge.DialWebSocket(ctx, c.Relay, 1<<20, p.httpClient())
 		if err != nil {
 			return nil, err
 		}
-		h.Conn, h.Transport = p.newConn(msrp.NewMessages(ws)), msrp.TransportWS
-		h.Relay = func(secure bool) (msrp.URI, error) { return call.RelayURI(c.Relay, secure) }
-	default:
+		return p.newConn(msrp.NewMessages(ws)), nil
+	}
+	if u.Scheme != "ws" && u.Scheme != "wss" {
 		uri, err := msrp.ParseURI(c.Relay)
 		if err != nil {
 			return nil, settings.Errorf("--relay: %v", err)
 		}
-		if h.Conn, err = p.dial(p.ctx, uri, nil); err != nil {
+		transport, relay = msrp.TransportTCP, func(bool) (msrp.URI, error) { return uri, nil }
+		dial = func(ctx context.Context) (*msrp.Conn, error) { return p.dial(ctx, uri, nil) }
+	}
+	h := &relayHost{drop: p.closeConn, connect: func(ctx context.Context) (*call.RelayHost, error) {
+		conn, err := dial(ctx)
+		if err != nil {
 			return nil, err
 		}
-		h.Transport = msrp.TransportTCP
-		h.Relay = func(bool) (msrp.URI, error) { return uri, nil }
-	}
-	return h, nil
+		credentials := func(context.Context) (string, string, error) { return c.User, c.Password, nil }
+		return &call.RelayHost{Conn: conn, Relay: relay, Transport: transport, Credentials: credentials}, nil
+	}}
+	_, err = h.current(p.ctx)
+	return h, err
 }
 
 // connect reaches a peer whose URI is known, without any signalling.
@@ -388,7 +429,7 @@ func (p *Peer) connect(d *directHost) error {
 		return err
 	}
 	p.wg.Go(func() {
-		p.emit(p.run(s, target.Last().String(), nil))
+		p.emit(p.run(s, target.Last().String()))
 		if err := s.Err(); errors.Is(err, msrp.ErrSessionClosed) {
 			p.end(nil)
 		} else {
@@ -420,7 +461,7 @@ func (p *Peer) await(d *directHost) error {
 			select {
 			case from := <-greeted:
 				s.Start(msrp.Remote{Path: from})
-				closed := p.run(s, from.Last().String(), nil)
+				closed := p.run(s, from.Last().String())
 				s, greeted, err = next() // before anybody knows that there is room
 				p.emit(closed)
 			case <-p.ctx.Done():
@@ -437,7 +478,8 @@ func (p *Peer) await(d *directHost) error {
 func (p *Peer) register() error {
 	c := &p.config
 	client, err := rendezvous.Dial(p.ctx, rendezvous.Registration{
-		URL: c.Rendezvous, Name: c.Name, Username: c.User, Password: c.Password, HTTPClient: p.httpClient(),
+		URL: c.Rendezvous, Name: c.Name, Username: c.User, Password: c.Password,
+		Grace: c.Grace, HTTPClient: p.httpClient(),
 	})
 	if err != nil {
 		return fmt.Errorf("rendezvous %s: %w", c.Rendezvous, err)
@@ -466,7 +508,8 @@ func (p *Peer) register() error {
 }
 
 // oneCall is the host of one call. It closes what was dialled for the call,
-// which carries nothing else.
+// which carries nothing else: at the end, and before that all but the last two,
+// of which one may be about to replace the other.
 type oneCall struct {
 	peer  *Peer
 	conns []*msrp.Conn
@@ -483,17 +526,42 @@ func (o *oneCall) Place(ctx context.Context, secure bool) (*call.Place, error) {
 		conn, err := dial(ctx, to)
 		if err == nil {
 			o.conns = append(o.conns, conn)
+			for ; len(o.conns) > 2; o.conns = o.conns[1:] {
+				o.peer.closeConn(o.conns[0])
+			}
 		}
 		return conn, err
 	}
 	return &own, nil
 }
 
+// states tells of the MSRP sessions of a call.
+type states struct {
+	connected atomic.Bool   // one was
+	failed    atomic.Bool   // one was not, and is over
+	changed   chan struct{} // the state of the newest
+}
+
+func (s *states) note(state msrp.State, _ error) {
+	switch {
+	case state == msrp.StateConnected:
+		s.connected.Store(true)
+	case state == msrp.StateClosed && !s.connected.Load():
+		s.failed.Store(true)
+	}
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+}
+
 // newCall returns a call and what ends it.
-func (p *Peer) newCall() (c *call.Call, end func()) {
-	host := &oneCall{peer: p}
-	c = call.New(call.Options{Endpoint: p.endpoint, Host: host, Secure: p.config.TLS})
-	return c, func() {
+func (p *Peer) newCall() (c *call.Call, told *states, end func()) {
+	host, told := &oneCall{peer: p}, &states{changed: make(chan struct{}, 1)}
+	c = call.New(call.Options{
+		Endpoint: p.endpoint, Host: host, Secure: p.config.TLS, Session: msrp.SessionOptions{StateChanged: told.note},
+	})
+	return c, told, func() {
 		c.Close()
 		for _, conn := range host.conns {
 			p.closeConn(conn)
@@ -502,7 +570,7 @@ func (p *Peer) newCall() (c *call.Call, end func()) {
 }
 
 func (p *Peer) call(client *rendezvous.Client) error {
-	c, end := p.newCall()
+	c, told, end := p.newCall()
 	defer end()
 	offer, err := c.Offer(p.ctx)
 	if err != nil {
@@ -516,16 +584,16 @@ func (p *Peer) call(client *rendezvous.Client) error {
 	if err := c.Accept(p.ctx, answer); err != nil {
 		return err
 	}
-	p.emit(p.run(c.Session(), remote.Peer, remote.Over()))
+	p.emit(p.converse(c, remote, told))
 	return nil
 }
 
 func (p *Peer) answer(incoming *rendezvous.Call) {
-	if !p.config.Echo && p.Newest() != nil {
+	if !p.free(incoming.Peer) {
 		incoming.Refuse(rendezvous.CodeBusy, p.config.Name+" is in another conversation")
 		return
 	}
-	c, end := p.newCall()
+	c, told, end := p.newCall()
 	defer end()
 	answer, err := c.Answer(p.ctx, incoming.Offer)
 	if err != nil {
@@ -536,15 +604,21 @@ func (p *Peer) answer(incoming *rendezvous.Call) {
 	if err := incoming.Answer(answer); err != nil {
 		return
 	}
-	p.emit(p.run(c.Session(), incoming.Peer, incoming.Over()))
+	p.emit(p.converse(c, incoming, told))
 }
 
-// Newest returns the session that was started last and is not over, or nil.
-func (p *Peer) Newest() *msrp.Session {
+// free tells whether there is room for a conversation with that peer. One with the
+// same peer that was lost ends: it was begun anew.
+func (p *Peer) free(with string) bool {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.newest == nil {
-		return nil
+	s := p.newest
+	p.mu.Unlock()
+	if s == nil || p.config.Echo {
+		return true
 	}
-	return p.newest.Session
+	if s.with != with || !s.lost.Load() {
+		return false
+	}
+	s.quit()
+	return true
 }

@@ -13,74 +13,136 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/webmsrp/webmsrp/msrp"
 	"github.com/webmsrp/webmsrp/msrp/file"
 )
 
-// run holds a conversation until it ends, on either side, and returns the event
-// that tells so; over is closed when signalling ends it, nil without any.
-func (p *Peer) run(s *msrp.Session, with string, over <-chan struct{}) Event {
+// A session is one conversation, in one MSRP session or in several, one after the
+// other.
+type session struct {
+	peer    *Peer
+	number  int
+	with    string      // the peer
+	resumes bool        // another MSRP session may follow
+	lost    atomic.Bool // there is none at the moment
+	quit    func()      // ends it from inside
+
+	arriving sync.WaitGroup // messages that do not hold up others
+	kept     atomic.Int64   // octets of echoes
+
+	mu   sync.Mutex
+	read chan struct{} // closed when all is read that came so far
+	sender
+}
+
+// begin begins a conversation.
+func (p *Peer) begin(with string, resumes bool) *session {
+	s := &session{peer: p, with: with, resumes: resumes}
 	p.mu.Lock()
 	p.sessions++
-	session := &session{s, p.sessions, with}
-	p.newest = session
+	s.number = p.sessions
+	p.newest = s
 	p.mu.Unlock()
-	p.emit(Event{Event: EventConnected, Session: session.number, Peer: with})
+	p.emit(Event{Event: EventConnected, Session: s.number, Peer: with})
+	return s
+}
 
-	ctx, cancel := context.WithCancel(p.ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-over:
-			s.Close()
-		case <-ctx.Done():
-			s.Close()
-		case <-s.Done():
-		}
-	}()
-	var arriving sync.WaitGroup
-	for {
-		in, err := s.Receive(ctx)
-		if err != nil {
-			break
-		}
-		switch {
-		case p.config.Echo:
-			p.echo(session, in)
-		case in.Complete():
-			p.take(session, in)
-		default:
-			// One after the other, except that a file does not hold up chat.
-			arriving.Go(func() { p.take(session, in) })
-		}
+// add lets the conversation go on in an MSRP session, unless it does already. What
+// came in the one before is read first.
+func (s *session) add(next *msrp.Session) {
+	s.mu.Lock()
+	before := s.current
+	if before == next {
+		s.mu.Unlock()
+		return
 	}
-	<-s.Done()
-	arriving.Wait()
+	s.current, s.ready = next, false
+	earlier, read := s.read, make(chan struct{})
+	s.read = read
+	s.mu.Unlock()
+	go func() {
+		defer close(read)
+		if earlier != nil {
+			<-earlier
+		}
+		s.receive(next)
+	}()
+	s.move(before, next)
+}
+
+// end ends the conversation, of which all MSRP sessions are over, and returns the
+// event that tells so.
+func (s *session) end(err error) Event {
+	p := s.peer
+	<-s.read
+	s.arriving.Wait()
+	s.giveUp(err)
 	p.mu.Lock()
-	if p.newest == session {
+	if p.newest == s {
 		p.newest = nil
 	}
 	p.mu.Unlock()
-	e := Event{Event: EventClosed, Session: session.number, Peer: with}
-	if err := s.Err(); !errors.Is(err, msrp.ErrSessionClosed) {
+	e := Event{Event: EventClosed, Session: s.number, Peer: s.with}
+	if err != nil && !errors.Is(err, msrp.ErrSessionClosed) {
 		e.Error = err.Error()
 	}
 	return e
 }
 
+// run holds a conversation without signalling, which has one MSRP session, and
+// returns the event that tells of its end.
+func (p *Peer) run(ms *msrp.Session, with string) Event {
+	s := p.begin(with, false)
+	s.add(ms)
+	stop := context.AfterFunc(p.ctx, func() { ms.Close() })
+	defer stop()
+	<-ms.Done()
+	return s.end(ms.Err())
+}
+
+// receive takes what comes in one MSRP session.
+func (s *session) receive(ms *msrp.Session) {
+	for {
+		in, err := ms.Receive(s.peer.ctx)
+		switch {
+		case err != nil:
+			return
+		case s.peer.config.Echo:
+			s.echo(in)
+		case in.Complete():
+			s.take(in)
+		default:
+			// One after the other, except that a file does not hold up chat.
+			s.arriving.Go(func() { s.take(in) })
+		}
+	}
+}
+
+// maxKept is how many octets of echoes are kept to be sent again, if need be.
+const maxKept = 1 << 20
+
 // echo sends a message back while it arrives.
-func (p *Peer) echo(s *session, in *msrp.Incoming) {
+func (s *session) echo(in *msrp.Incoming) {
 	var header msrp.Header
 	if d := in.Header.Get("Content-Disposition"); d != "" {
 		header = msrp.Header{{Name: "Content-Disposition", Value: d}}
 	}
-	_, err := s.Send(p.ctx, &msrp.Message{
-		ContentType: in.ContentType, Body: in, Size: max(in.Size(), 0), Header: header, SuccessReport: true,
-	})
-	if err != nil {
+	m := &msrp.Message{ContentType: in.ContentType, Body: in, Size: max(in.Size(), 0), Header: header, SuccessReport: true}
+	if size := in.Size(); in.Complete() && s.kept.Add(size) <= maxKept {
+		m.Body = &rewinder{source: in}
+		m.Changed = func(p msrp.Progress) {
+			if p.Err != nil || p.Delivered {
+				s.kept.Add(-size)
+			}
+		}
+	} else if in.Complete() {
+		s.kept.Add(-size)
+	}
+	if err := s.send(m); err != nil {
 		in.Close()
-		p.emit(Event{Event: EventFailed, Session: s.number, ID: in.ID, Error: err.Error()})
+		s.peer.emit(Event{Event: EventFailed, Session: s.number, ID: in.ID, Error: err.Error()})
 	}
 }
 
@@ -88,8 +150,8 @@ func (p *Peer) echo(s *session, in *msrp.Incoming) {
 const maxText = 64 << 10
 
 // take reads a message: short text to be shown, all else to be saved.
-func (p *Peer) take(s *session, in *msrp.Incoming) {
-	e := Event{Event: EventMessage, Session: s.number, Peer: s.peer, ID: in.ID, Type: in.ContentType}
+func (s *session) take(in *msrp.Incoming) {
+	e := Event{Event: EventMessage, Session: s.number, Peer: s.with, ID: in.ID, Type: in.ContentType}
 	err := func() error {
 		disposition, params, _ := mime.ParseMediaType(in.Header.Get("Content-Disposition"))
 		isText := msrp.MatchType("text/*", in.ContentType) && disposition != "attachment" && in.Size() <= maxText
@@ -104,13 +166,13 @@ func (p *Peer) take(s *session, in *msrp.Incoming) {
 			// Longer than it could be known before.
 			body = io.MultiReader(bytes.NewReader(text), in)
 		}
-		if p.config.Receive == "" {
+		if s.peer.config.Receive == "" {
 			n, err := io.Copy(sum, body)
 			e.Size = n
 			e.SHA256 = hex.EncodeToString(sum.Sum(nil))
 			return err
 		}
-		f, err := create(p.config.Receive, params["filename"], in.ID)
+		f, err := create(s.peer.config.Receive, params["filename"], in.ID)
 		if err != nil {
 			in.Close()
 			return err
@@ -123,10 +185,13 @@ func (p *Peer) take(s *session, in *msrp.Incoming) {
 		e.File, e.SHA256 = f.Name(), hex.EncodeToString(sum.Sum(nil))
 		return nil
 	}()
-	if err != nil {
+	switch {
+	case errors.Is(err, msrp.ErrDuplicate):
+		return // it has come in the next MSRP session
+	case err != nil:
 		e.Event, e.Error = EventFailed, err.Error()
 	}
-	p.emit(e)
+	s.peer.emit(e)
 }
 
 // create makes a new file in dir with a name that the peer suggests, made
@@ -228,7 +293,7 @@ func (p *Peer) send(m *msrp.Message) error {
 		p.emit(e)
 		done <- progress.Err
 	}
-	if _, err := s.Send(p.ctx, m); err != nil {
+	if err := s.send(m); err != nil {
 		return err
 	}
 	p.pending.Go(func() {

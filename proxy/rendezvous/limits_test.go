@@ -239,12 +239,12 @@ func TestManyCallASlowClient(t *testing.T) {
 		require.NoError(t, friends[len(friends)-1].send(Message{Type: TypeAnswer, Call: "to " + name + " from bob", SDP: "answer"}))
 	}
 	for i := range queueLength {
-		call(join(bus, fmt.Sprint("mallory", i)), "bob").stop("gone")
+		call(join(bus, fmt.Sprint("mallory", i)), "bob").leave(false)
 	}
 	mallory := call(join(bus, "mallory"), "bob")
 	assert.Equal(t, CodeBusy, told(t, mallory).Code)
 	for _, friend := range friends {
-		friend.stop("gone")
+		friend.leave(false)
 	}
 	assert.Empty(t, bob.line.overflow)
 }

@@ -44,7 +44,7 @@ func TestNamesAsSubjects(t *testing.T) {
 		assert.Equal(t, "alice", m.From, name)
 		require.NoError(t, one.send(Message{Type: TypeAnswer, Call: call, SDP: "answer"}))
 		assert.Equal(t, TypeAnswer, told(t, alice).Type, name)
-		one.stop("gone")
+		one.leave(false)
 		assert.Equal(t, TypeBye, told(t, alice).Type, name)
 	}
 	for i, to := range []string{"#", "#>", "#*.x", "#" + there.instance, "#" + there.instance + ".x", "#.", strings.Repeat("x", maxName+1), strings.Repeat("x", 60_000)} {

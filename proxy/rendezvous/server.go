@@ -20,6 +20,10 @@ import (
 // Subprotocol of the WebSocket.
 const Subprotocol = "webmsrp-rendezvous"
 
+// StatusComesBack is the code with which a client closes a WebSocket that it
+// takes for dead, to come back with another.
+const StatusComesBack websocket.StatusCode = 4000
+
 const (
 	maxMessage   = 64 << 10 // octets of JSON
 	maxName      = 64       // characters
@@ -41,7 +45,10 @@ type Server struct {
 	// Secure tells whether TLS protects a request; others are refused. nil
 	// takes all, for a server on loopback.
 	Secure func(*http.Request) bool
-	Log    *slog.Logger
+	// Grace is how long a call goes on whose party was lost and resumes, before the
+	// other is told that it has not come back. Default [Grace].
+	Grace time.Duration
+	Log   *slog.Logger
 
 	mu   sync.Mutex
 	open map[*calls]struct{}
@@ -133,15 +140,28 @@ func (s *Server) receive(ctx context.Context, c *websocket.Conn, l *line, r *htt
 	if err != nil {
 		return err
 	}
-	calls := start(s.Bus, name, l)
+	calls := start(s.Bus, name, l, func(c *calls) {
+		c.resumes = m.Resumes
+		if s.Grace > 0 {
+			c.grace = s.Grace
+		}
+	})
 	s.enter(calls)
-	defer s.leave(calls)
+	lost := false
+	defer func() { s.leave(calls, lost) }()
 	l.send(Message{Type: TypeRegistered, Name: name})
 	s.Log.Debug("registered", "name", name)
 	for {
 		m, err := read(ctx, c)
 		if err != nil {
+			// Half a message, which is none of JSON, is what a lost connection ends with.
+			status := websocket.CloseStatus(err)
+			lost = status < 0 || status == StatusComesBack
 			return err
+		}
+		if m.Type == TypePing {
+			l.send(Message{Type: TypePong})
+			continue
 		}
 		if err := calls.send(m); err != nil {
 			return &refusal{http.StatusBadRequest, err.Error()}
@@ -158,8 +178,9 @@ func (s *Server) enter(c *calls) {
 	s.open[c] = struct{}{}
 }
 
-func (s *Server) leave(c *calls) {
-	c.stop(c.name + " is gone")
+// leave ends a registration. lost tells that the client has not ended it.
+func (s *Server) leave(c *calls, lost bool) {
+	c.leave(lost)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.open, c)
@@ -192,7 +213,7 @@ func (s *Server) Close(patience time.Duration) {
 	s.mu.Unlock()
 	for _, c := range open {
 		c.line.send(Message{Type: TypeError, Code: CodeUnavailable, Reason: "the server stops"})
-		c.stop(c.name + " is gone")
+		c.leave(true)
 	}
 	timeout := time.After(patience)
 	for _, c := range open {
