@@ -51,7 +51,7 @@ export class Core {
     try {
       [worker, giveBack] = newWorker();
     } catch (error) {
-      return error instanceof Error ? error.message : String(error);
+      return `its worker was refused: ${error instanceof Error ? error.message : error}`;
     }
     const refused = await new Promise((resolve, reject) => {
       worker.onmessage = ({ data }) => {

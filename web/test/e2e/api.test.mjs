@@ -1,4 +1,4 @@
-// The whole API through the public module alone, in both browsers, with the
+// The whole API through the public module alone, in all browsers, with the
 // core in a worker and on the page's thread. The page's policy is the one that
 // web/README.md asks for: only what compiles WebAssembly may.
 
@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { browsers, guard, noWorkers, openPage, policies, startDev, startSite } from "./rig.mjs";
+import { skip, startWebKit } from "./webkit.mjs";
 
 /** Each runs in a page of its own client or clients, with in-page.js. */
 const cases = {
@@ -399,8 +400,8 @@ const inside = (host, run) => `(async () => ({ ${run.toString().replace(/^async 
 /** What browsers themselves say where nobody is, and of refused passwords nothing. */
 const nobodyThere = /ws:\/\/127\.0\.0\.1:9\//;
 
-for (const [browserName, start] of Object.entries(browsers)) {
-  test(`the API in ${browserName}`, async (t) => {
+for (const [browserName, start] of Object.entries({ ...browsers, WebKitGTK: startWebKit })) {
+  test(`the API in ${browserName}`, { skip: start === startWebKit && skip }, async (t) => {
     const inPage = await readFile(new URL("in-page.js", import.meta.url));
     const site = await startSite(t, (variant, file) => ({
       body: file === "in-page.js" ? inPage : undefined,

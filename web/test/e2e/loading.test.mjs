@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { browsers, guard, noWorkers, openPage, policies, startDev, startSite } from "./rig.mjs";
+import { skip, startWebKit } from "./webkit.mjs";
 
 /** What browsers say of what these tests do on purpose. */
 const expected = /integrity|hashes|503|500 |404|NS_ERROR|net::ERR|Failed to load resource|Content.Security.Policy|own thread|Loading (failed|Worker)|dynamically imported|NetworkError/i;
@@ -21,8 +22,8 @@ async function attempt({ url, worker, username, password, module = `${location.p
   }
 }
 
-for (const [browserName, start] of Object.entries(browsers)) {
-  test(`loading in ${browserName}`, async (t) => {
+for (const [browserName, start] of Object.entries({ ...browsers, WebKitGTK: startWebKit })) {
+  test(`loading in ${browserName}`, { skip: start === startWebKit && skip }, async (t) => {
     const wasm = await readFile(new URL("../../dist/msrp.wasm", import.meta.url));
     // Another build: a section of no meaning more.
     const stale = Buffer.concat([wasm, Buffer.from([0, 2, 1, 120])]);
@@ -106,7 +107,7 @@ for (const [browserName, start] of Object.entries(browsers)) {
       await t.test(`${why}: the page's thread takes over`, { timeout: guard }, async (t) => {
         const { page, connect } = await at(t, variant);
         assert.equal(await connect(undefined), "connected");
-        assert.equal(page.workers().length, 0);
+        await noWorkers(page);
         assert.match(await connect(true), /cannot be loaded: its worker was refused/, "unless a worker was asked for");
       });
     }
