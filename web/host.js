@@ -80,7 +80,6 @@ export async function startCore({ wasmURL, integrity = wasmIntegrity }, page) {
  */
 async function load(url, imports) {
   const response = await fetchCore(url);
-  if (!response.ok) throw new Error(`${url} answered ${response.status} ${response.statusText}`);
   if (WebAssembly.instantiateStreaming && response.headers.get("Content-Type")?.startsWith("application/wasm")) {
     return (await WebAssembly.instantiateStreaming(response, imports)).instance;
   }
@@ -93,17 +92,30 @@ async function load(url, imports) {
  * @param {string} url
  */
 async function fetchCore(url) {
-  if (!wasmIntegrity) return fetch(url);
+  if (!wasmIntegrity) return fetchAny(url);
   try {
     return await fetch(url, { integrity: wasmIntegrity });
   } catch {
     // The browser does not tell why. Without the hash it does, and what it
     // holds in its cache, perhaps of an earlier build, gives way to the newest.
-    const newest = await fetch(url, { cache: "reload" });
-    if (!newest.ok) return newest;
+    const newest = await fetchAny(url, { cache: "reload" });
     await newest.arrayBuffer();
   }
   return fetch(url, { integrity: wasmIntegrity }).catch((cause) => {
     throw new Error(`${url} is of another build than webmsrp.js: publish the files of one build together, then reload the page`, { cause });
   });
+}
+
+/**
+ * Fetches what is there. Many servers give a page for what they do not have.
+ * @param {string} url
+ * @param {RequestInit} [options]
+ */
+async function fetchAny(url, options) {
+  const response = await fetch(url, options);
+  const page = response.headers.get("Content-Type")?.startsWith("text/html");
+  if (response.ok && !page) return response;
+  const answer = response.ok ? "a page of HTML" : `${response.status} ${response.statusText}`.trim();
+  const advice = response.ok || response.status === 404 ? ": publish msrp.wasm there, or say with wasmURL where it is" : "";
+  throw new Error(`${url} answered ${answer}${advice}`);
 }

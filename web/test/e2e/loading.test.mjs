@@ -31,6 +31,7 @@ for (const [browserName, start] of Object.entries({ ...browsers, WebKitGTK: star
     let [down, elsewhere] = [false, ""];
     const variants = {
       untyped: (file) => file === "msrp.wasm" && { type: "application/octet-stream" },
+      guessing: (file) => file === "msrp.wasm" && { type: "text/html; charset=utf-8", body: "<!doctype html>" },
       stale: (file) => file === "msrp.wasm" && { body: stale },
       mixed: (file, text) => file === "host.js" && { body: text.replaceAll(/sha384-[^"'`]+/g, "sha384-other") },
       cached: (file, text, count) => file === "msrp.wasm" && { body: count === 1 ? stale : wasm, headers: { "Cache-Control": "max-age=3600" } },
@@ -73,6 +74,11 @@ for (const [browserName, start] of Object.entries({ ...browsers, WebKitGTK: star
       await subtest("a core of another build is refused", async (t) => {
         const { connect } = await at(t, "stale");
         assert.match(await connect(worker), /cannot be loaded: http:\S+\/stale\/msrp\.wasm is of another build than webmsrp\.js: publish/);
+      });
+
+      await subtest("a server that has a page for everything", async (t) => {
+        const { connect } = await at(t, "guessing");
+        assert.match(await connect(worker), /cannot be loaded: http:\S+\/guessing\/msrp\.wasm answered a page of HTML: publish msrp.wasm there/);
       });
 
       await subtest("so is a host of another build", async (t) => {
