@@ -33,9 +33,9 @@ for (const [browserName, start] of Object.entries({ ...browsers, WebKitGTK: star
       untyped: (file) => file === "msrp.wasm" && { type: "application/octet-stream" },
       guessing: (file) => file === "msrp.wasm" && { type: "text/html; charset=utf-8", body: "<!doctype html>" },
       stale: (file) => file === "msrp.wasm" && { body: stale },
-      mixed: (file, text) => file === "host.js" && { body: text.replaceAll(/sha384-[^"'`]+/g, "sha384-other") },
+      mixed: (file, text) => file === "host.js" && { body: text.replaceAll(/sha256-[^"'`]+/g, "sha256-other") },
       cached: (file, text, count) => file === "msrp.wasm" && { body: count === 1 ? stale : wasm, headers: { "Cache-Control": "max-age=3600" } },
-      failing: (file, text, count) => file === "msrp.wasm" && count <= 2 && { status: 503, body: "busy" },
+      failing: (file, text, count) => file === "msrp.wasm" && count === 1 && { status: 503, body: "busy" },
       hostless: (file) => file === "host.js" && down && { status: 503, body: "busy" },
       refused: () => ({ policy: policies("page").replace("worker-src 'self'", "worker-src 'none'") }),
       forbidden: () => ({ policy: policies("other") }),
@@ -133,3 +133,17 @@ for (const [browserName, start] of Object.entries({ ...browsers, WebKitGTK: star
     });
   });
 }
+
+// Over HTTP and not from this machine itself a page has neither locks nor
+// crypto.subtle, which then are done without.
+test("a page that came without TLS", { timeout: guard }, async (t) => {
+  const site = await startSite(t, (variant, file) => ({ headers: { "Content-Security-Policy": policies("page", file) } }));
+  const origin = site.origin.replace("127.0.0.1", "far.example.com");
+  const server = await startDev(t, `--origin=${origin}`);
+  const credentials = await (await fetch(new URL("credentials?name=alice", server.url))).json();
+  const browser = await browsers.Chromium(t, "--host-resolver-rules=MAP far.example.com 127.0.0.1");
+  const page = await openPage(t, browser, `${origin}/insecure/`);
+  assert.equal(await page.evaluate(() => window.isSecureContext), false);
+  const url = `${server.url.replace("http", "ws")}msrp`;
+  for (const worker of [true, false]) assert.equal(await page.evaluate(attempt, { url, worker, ...credentials }), "connected");
+});

@@ -50,7 +50,7 @@ test("what is no core is refused", async () => {
 
 test("a page of another build is refused", async () => {
   const wasmURL = new URL("../../msrp.wasm", import.meta.url).href;
-  await assert.rejects(startCore({ wasmURL, integrity: "sha384-other" }, page()), /host\.js and webmsrp\.js are of two builds: publish/);
+  await assert.rejects(startCore({ wasmURL, integrity: "sha256-other" }, page()), /host\.js and webmsrp\.js are of two builds: publish/);
 });
 
 test("the real core answers what it cannot do, and goes on", async () => {
