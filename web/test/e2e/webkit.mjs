@@ -95,10 +95,13 @@ class Page {
     );
   }
 
-  /** Waits for an element; >>> leads into a shadow tree. */
+  /** Waits for an element that can be used; >>> leads into a shadow tree. */
   waitForSelector(selector) {
     return this.waitForFunction(
-      (selectors) => selectors.reduce((found, selector) => (found?.shadowRoot ?? found)?.querySelector(selector), document),
+      (selectors) => {
+        const found = selectors.reduce((found, selector) => (found?.shadowRoot ?? found)?.querySelector(selector), document);
+        return !found?.matches(":disabled") && found;
+      },
       {},
       selector.split(" >>> "),
     );

@@ -33,7 +33,7 @@ test("the page in WebKitGTK", { skip, timeout: 4 * guard }, async (t) => {
     await bob.join("bob");
     await bob.status("ready");
     await alice.call("bob");
-    await bob.status("talking");
+    for (const person of [alice, bob]) await person.status("talking");
     for (const [from, to] of [[alice, bob], [bob, alice]]) {
       await from.say("Grüße 👋");
       await to.hear("Grüße 👋");
