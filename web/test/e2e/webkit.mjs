@@ -51,9 +51,6 @@ async function openPage(t, url, { expected = /(?!)/ } = {}) {
   return page;
 }
 
-/** A key of an object in an answer that stands for an element of the page. */
-const element = "element-6066-11e4-a52e-4f735466cecf";
-
 const keys = { Enter: "\uE007", Shift: "\uE008" };
 
 class Page {
@@ -65,6 +62,7 @@ class Page {
 
   async goto(url) {
     await this.#command("POST", "/url", { url });
+    await this.waitForFunction(() => document.hasFocus()); // else keys are lost
     // WebDriver does not show the console. What is written there before the page
     // is loaded stays unseen, and so does what the worker writes.
     await this.evaluate(() => {
@@ -109,13 +107,12 @@ class Page {
 
   locator(selector) {
     const found = this.waitForSelector(selector);
-    const command = async (name, body) => this.#command("POST", `/element/${(await found)[element]}/${name}`, body);
     return {
       // WebKit's own click takes what is in a shadow tree for covered by its host.
       click: async () => this.evaluate((found) => (found.focus(), found.click()), await found),
       fill: async (text) => {
-        await command("clear", {});
-        await command("value", { text });
+        await this.evaluate((found) => (found.focus(), found.select()), await found);
+        await this.keyboard.sendCharacter(text);
       },
     };
   }
@@ -124,7 +121,7 @@ class Page {
     down: (key) => this.#key("keyDown", keys[key]),
     up: (key) => this.#key("keyUp", keys[key]),
     press: (key) => this.keyboard.down(key).then(() => this.keyboard.up(key)),
-    sendCharacter: (text) => this.evaluate((text) => document.execCommand("insertText", false, text), text),
+    sendCharacter: async (text) => assert.ok(await this.evaluate((text) => document.execCommand("insertText", false, text), text), "nothing takes the text"),
   };
 
   #key(type, value) {
