@@ -58,13 +58,14 @@ test-js: build
 	$(npm) run --silent check
 	$(npm) run --silent test
 
-# What the tests drive: Chromium, Firefox and Kamailio.
+# What the tests drive: Chromium, Firefox, WebKitGTK and Kamailio.
 programs:
 	@web/test/install
 
 test-browser: build programs
 	$(npm) run --silent test:browser
 	@[ -x /usr/sbin/kamailio ] || echo "NOT TESTED: a foreign relay, for want of Kamailio." >&2
+	@[ -x "$${WEBKIT_DRIVER:-/usr/bin/WebKitWebDriver}" ] && [ -x /usr/bin/Xvfb ] || echo "NOT TESTED: WebKit, for want of webkit2gtk-driver and xvfb." >&2
 
 # The core natively, beside net/textproto, and in Chromium, compiled as it is for
 # the page.

@@ -29,11 +29,11 @@ for (const name of await readdir(dist)) {
   if (name !== "placeholder" && name !== "msrp.wasm") await rm(path.join(dist, name), { recursive: true });
 }
 
-/** A hash for the attribute integrity, and for fetch. */
-const integrityOf = (data) => `sha384-${createHash("sha384").update(data).digest("base64")}`;
+/** A hash as for the attribute integrity. */
+const integrityOf = (data, algorithm = "sha384") => `${algorithm}-${createHash(algorithm).update(data).digest("base64")}`;
 
 const common = {
-  define: { WASM_INTEGRITY: JSON.stringify(integrityOf(await readFile(path.join(dist, "msrp.wasm")))) },
+  define: { WASM_INTEGRITY: JSON.stringify(integrityOf(await readFile(path.join(dist, "msrp.wasm")), "sha256")) },
   absWorkingDir: web,
   outdir: dist,
   bundle: true,
@@ -92,7 +92,7 @@ for (const name of await readdir(dist, { recursive: true })) {
   await writeFile(`${file}.br`, br);
   await writeFile(`${file}.gz`, zlib.gzipSync(data, { level: 9 }));
   sizes.set(name, br.length);
-  console.log(`${name.padEnd(24)} ${kib(data.length)} ${kib(br.length)} brotli ${/\.(js|wasm)$/.test(name) ? integrityOf(data) : ""}`.trimEnd());
+  console.log(`${name.padEnd(24)} ${kib(data.length)} ${kib(br.length)} brotli ${name.endsWith(".js") ? integrityOf(data) : ""}`.trimEnd());
 }
 for (const { what, files, most } of budgets) {
   const size = files.reduce((sum, name) => sum + sizes.get(name), 0);

@@ -74,36 +74,51 @@ export async function startCore({ wasmURL, integrity = wasmIntegrity }, page) {
 }
 
 /**
+ * Loads the core that these modules belong to, and no other.
  * @param {string} url
  * @param {WebAssembly.Imports} imports
  * @returns {Promise<WebAssembly.Instance>}
  */
 async function load(url, imports) {
-  const response = await fetchCore(url);
-  if (!response.ok) throw new Error(`${url} answered ${response.status} ${response.statusText}`);
-  if (WebAssembly.instantiateStreaming && response.headers.get("Content-Type")?.startsWith("application/wasm")) {
-    return (await WebAssembly.instantiateStreaming(response, imports)).instance;
-  }
-  // A server that does not know the type, or a browser that cannot stream.
-  return (await WebAssembly.instantiate(await response.arrayBuffer(), imports)).instance;
+  // The browser may hold one of an earlier build in its cache.
+  const module = (await compile(await fetchAny(url))) ?? (await compile(await fetchAny(url, { cache: "reload" })));
+  if (module) return WebAssembly.instantiate(module, imports);
+  throw new Error(`${url} is of another build than webmsrp.js: publish the files of one build together, then reload the page`);
 }
 
 /**
- * Fetches the core, and no other than the one these modules belong to.
- * @param {string} url
+ * Compiles while it arrives: fetch with the option integrity would keep it back
+ * until it is whole. Nothing runs before its hash is known to be right.
+ * @param {Response} response
+ * @returns {Promise<WebAssembly.Module | undefined>} nothing if it is of another build
  */
-async function fetchCore(url) {
-  if (!wasmIntegrity) return fetch(url);
-  try {
-    return await fetch(url, { integrity: wasmIntegrity });
-  } catch {
-    // The browser does not tell why. Without the hash it does, and what it
-    // holds in its cache, perhaps of an earlier build, gives way to the newest.
-    const newest = await fetch(url, { cache: "reload" });
-    if (!newest.ok) return newest;
-    await newest.arrayBuffer();
-  }
-  return fetch(url, { integrity: wasmIntegrity }).catch((cause) => {
-    throw new Error(`${url} is of another build than webmsrp.js: publish the files of one build together, then reload the page`, { cause });
-  });
+async function compile(response) {
+  // There are servers that do not know the type.
+  const streams = response.headers.get("Content-Type")?.startsWith("application/wasm");
+  const octets = (streams ? response.clone() : response).arrayBuffer();
+  const compiling = streams ? WebAssembly.compileStreaming(response) : octets.then(WebAssembly.compile);
+  compiling.catch(() => {}); // the hash may tell more
+  if (wasmIntegrity && (await integrityOf(await octets)) !== wasmIntegrity) return undefined;
+  return compiling;
+}
+
+/** @param {ArrayBuffer} octets */
+async function integrityOf(octets) {
+  // Pages that came without TLS have no crypto.subtle.
+  const hash = globalThis.crypto?.subtle ? new Uint8Array(await crypto.subtle.digest("SHA-256", octets)) : sha256(new Uint8Array(octets));
+  return `sha256-${btoa(String.fromCharCode(...hash))}`;
+}
+
+/**
+ * Fetches what is there. Many servers give a page for what they do not have.
+ * @param {string} url
+ * @param {RequestInit} [options]
+ */
+async function fetchAny(url, options) {
+  const response = await fetch(url, options);
+  const page = response.headers.get("Content-Type")?.startsWith("text/html");
+  if (response.ok && !page) return response;
+  const answer = response.ok ? "a page of HTML" : `${response.status} ${response.statusText}`.trim();
+  const advice = response.ok || response.status === 404 ? ": publish msrp.wasm there, or say with wasmURL where it is" : "";
+  throw new Error(`${url} answered ${answer}${advice}`);
 }

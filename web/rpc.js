@@ -51,7 +51,7 @@ export class Core {
     try {
       [worker, giveBack] = newWorker();
     } catch (error) {
-      return error instanceof Error ? error.message : String(error);
+      return `its worker was refused: ${error instanceof Error ? error.message : error}`;
     }
     const refused = await new Promise((resolve, reject) => {
       worker.onmessage = ({ data }) => {
@@ -225,8 +225,9 @@ async function importHost() {
  * @returns {[worker: Worker, giveBack: () => void]} and what to call once it runs
  */
 function newWorker() {
-  // In these words, and only once, bundlers find it.
-  if (new URL(import.meta.url).origin === location.origin) return [new Worker(new URL("./worker.js", import.meta.url), { type: "module" }), () => {}];
+  // In these words bundlers find both files, the worker only once. webpack makes
+  // up an address for the module itself: that of the core tells where they are.
+  if (new URL("./msrp.wasm", import.meta.url).origin === location.origin) return [new Worker(new URL("./worker.js", import.meta.url), { type: "module" }), () => {}];
   const blob = URL.createObjectURL(new Blob([`import ${JSON.stringify(beside("worker.js"))};`], { type: "text/javascript" }));
   const giveBack = () => URL.revokeObjectURL(blob);
   try {

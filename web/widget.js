@@ -5,7 +5,7 @@
 
 import { LitElement, html, nothing } from "lit";
 import { repeat } from "lit/directives/repeat.js";
-import { Chat, textOf } from "./chat.js";
+import { Chat } from "./chat.js";
 import { styles } from "./widget-style.js";
 
 /** Every word the widget says, to be replaced for another language. */
@@ -362,7 +362,5 @@ function grow(event) {
   area.style.height = "auto";
   area.style.height = `${Math.min(area.scrollHeight, 160)}px`;
 }
-
-export { textOf };
 
 if (!customElements.get("msrp-chat")) customElements.define("msrp-chat", MsrpChatElement);

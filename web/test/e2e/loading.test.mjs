@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { browsers, guard, noWorkers, openPage, policies, startDev, startSite } from "./rig.mjs";
+import { skip, startWebKit } from "./webkit.mjs";
 
 /** What browsers say of what these tests do on purpose. */
 const expected = /integrity|hashes|503|500 |404|NS_ERROR|net::ERR|Failed to load resource|Content.Security.Policy|own thread|Loading (failed|Worker)|dynamically imported|NetworkError/i;
@@ -21,8 +22,8 @@ async function attempt({ url, worker, username, password, module = `${location.p
   }
 }
 
-for (const [browserName, start] of Object.entries(browsers)) {
-  test(`loading in ${browserName}`, async (t) => {
+for (const [browserName, start] of Object.entries({ ...browsers, WebKitGTK: startWebKit })) {
+  test(`loading in ${browserName}`, { skip: start === startWebKit && skip }, async (t) => {
     const wasm = await readFile(new URL("../../dist/msrp.wasm", import.meta.url));
     // Another build: a section of no meaning more.
     const stale = Buffer.concat([wasm, Buffer.from([0, 2, 1, 120])]);
@@ -30,10 +31,11 @@ for (const [browserName, start] of Object.entries(browsers)) {
     let [down, elsewhere] = [false, ""];
     const variants = {
       untyped: (file) => file === "msrp.wasm" && { type: "application/octet-stream" },
+      guessing: (file) => file === "msrp.wasm" && { type: "text/html; charset=utf-8", body: "<!doctype html>" },
       stale: (file) => file === "msrp.wasm" && { body: stale },
-      mixed: (file, text) => file === "host.js" && { body: text.replaceAll(/sha384-[^"'`]+/g, "sha384-other") },
+      mixed: (file, text) => file === "host.js" && { body: text.replaceAll(/sha256-[^"'`]+/g, "sha256-other") },
       cached: (file, text, count) => file === "msrp.wasm" && { body: count === 1 ? stale : wasm, headers: { "Cache-Control": "max-age=3600" } },
-      failing: (file, text, count) => file === "msrp.wasm" && count <= 2 && { status: 503, body: "busy" },
+      failing: (file, text, count) => file === "msrp.wasm" && count === 1 && { status: 503, body: "busy" },
       hostless: (file) => file === "host.js" && down && { status: 503, body: "busy" },
       refused: () => ({ policy: policies("page").replace("worker-src 'self'", "worker-src 'none'") }),
       forbidden: () => ({ policy: policies("other") }),
@@ -74,6 +76,11 @@ for (const [browserName, start] of Object.entries(browsers)) {
         assert.match(await connect(worker), /cannot be loaded: http:\S+\/stale\/msrp\.wasm is of another build than webmsrp\.js: publish/);
       });
 
+      await subtest("a server that has a page for everything", async (t) => {
+        const { connect } = await at(t, "guessing");
+        assert.match(await connect(worker), /cannot be loaded: http:\S+\/guessing\/msrp\.wasm answered a page of HTML: publish msrp.wasm there/);
+      });
+
       await subtest("so is a host of another build", async (t) => {
         const { connect } = await at(t, "mixed");
         assert.match(await connect(worker), /cannot be loaded: http:\S+\/mixed\/host\.js and webmsrp\.js are of two builds: publish/);
@@ -106,7 +113,7 @@ for (const [browserName, start] of Object.entries(browsers)) {
       await t.test(`${why}: the page's thread takes over`, { timeout: guard }, async (t) => {
         const { page, connect } = await at(t, variant);
         assert.equal(await connect(undefined), "connected");
-        assert.equal(page.workers().length, 0);
+        await noWorkers(page);
         assert.match(await connect(true), /cannot be loaded: its worker was refused/, "unless a worker was asked for");
       });
     }
@@ -126,3 +133,17 @@ for (const [browserName, start] of Object.entries(browsers)) {
     });
   });
 }
+
+// Over HTTP and not from this machine itself a page has neither locks nor
+// crypto.subtle, which then are done without.
+test("a page that came without TLS", { timeout: guard }, async (t) => {
+  const site = await startSite(t, (variant, file) => ({ headers: { "Content-Security-Policy": policies("page", file) } }));
+  const origin = site.origin.replace("127.0.0.1", "far.example.com");
+  const server = await startDev(t, `--origin=${origin}`);
+  const credentials = await (await fetch(new URL("credentials?name=alice", server.url))).json();
+  const browser = await browsers.Chromium(t, "--host-resolver-rules=MAP far.example.com 127.0.0.1");
+  const page = await openPage(t, browser, `${origin}/insecure/`);
+  assert.equal(await page.evaluate(() => window.isSecureContext), false);
+  const url = `${server.url.replace("http", "ws")}msrp`;
+  for (const worker of [true, false]) assert.equal(await page.evaluate(attempt, { url, worker, ...credentials }), "connected");
+});

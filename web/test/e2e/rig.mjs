@@ -209,6 +209,7 @@ async function launch(t, options) {
  * expected matches. first runs in the page before all of its scripts.
  */
 export async function openPage(t, browser, url, { expected = /(?!)/, dark = false, width = 1024, height = 720, first = undefined } = {}) {
+  if (browser.openPage) return browser.openPage(t, url, { expected });
   const context = await browser.createBrowserContext();
   const page = await context.newPage();
   page.setDefaultTimeout(guard);
@@ -269,6 +270,7 @@ export async function startSite(t, answer = () => ({})) {
 
 /** Waits until a page has no worker any more. */
 export async function noWorkers(page) {
+  if (page.noWorkers) return page.noWorkers();
   while (page.workers().length > 0) {
     await new Promise((resolve, reject) => {
       const late = setTimeout(() => reject(new Error(`the page still has ${page.workers().length} workers`)), guard);

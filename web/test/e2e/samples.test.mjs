@@ -60,13 +60,14 @@ test("the package", { timeout: 6 * guard }, async (t) => {
       "dist/widget.js",
       "dist/worker.js",
       "package.json",
+      "types/signalling/rendezvous.d.ts",
+      "types/widget.d.ts",
       "webmsrp.d.ts",
     ]);
     const manifest = JSON.parse(await readFile(path.join(installed, "package.json"), "utf8"));
     assert.equal(manifest.dependencies, undefined, "everything is in it");
-    for (const { default: file, types } of [manifest.exports["."], manifest.exports["./widget"]]) {
-      for (const name of [file, types]) if (name) await readFile(path.join(installed, name));
-    }
+    const exported = Object.values(manifest.exports).flatMap((target) => (typeof target === "string" ? target : Object.values(target)));
+    for (const name of exported) if (name !== "./dist/*") await readFile(path.join(installed, name.replace("*", "rendezvous")));
   });
 
   await t.test("without a bundler", { timeout: 2 * guard }, async (t) => {
@@ -86,7 +87,7 @@ test("the package", { timeout: 6 * guard }, async (t) => {
     await symlink(path.join(web, "node_modules/vite"), path.join(root, "node_modules/vite"));
     const warnings = [];
     const customLogger = { info() {}, warn: (text) => warnings.push(text), warnOnce: (text) => warnings.push(text), error: (text) => warnings.push(text), clearScreen() {}, hasErrorLogged: () => false, hasWarned: false };
-    const common = { root, configFile: path.join(root, "vite.config.js"), customLogger };
+    const common = { root, configFile: false, customLogger };
 
     await t.test("built", { timeout: 2 * guard }, async (t) => {
       await build({ ...common, base: "/vite/" });

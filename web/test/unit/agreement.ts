@@ -1,5 +1,5 @@
-// That the modules are what webmsrp.d.ts says of them, for the compiler:
-// nothing of this file ever runs.
+// That the modules are what webmsrp.d.ts and types/ say of them, for the
+// compiler: nothing of this file ever runs.
 
 import * as client from "../../client.js";
 import * as composing from "../../composing.js";
@@ -8,9 +8,13 @@ import * as file from "../../file.js";
 import * as imdn from "../../imdn.js";
 import * as message from "../../message.js";
 import * as session from "../../session.js";
+import * as rendezvous from "../../signalling/rendezvous.js";
 import * as trace from "../../trace.js";
 import * as fileTransfer from "../../transfer.js";
+import type * as rendezvousContract from "../../types/signalling/rendezvous.d.ts";
+import type * as widgetContract from "../../types/widget.d.ts";
 import type * as contract from "../../webmsrp.d.ts";
+import * as widget from "../../widget.js";
 
 type Contract = typeof contract;
 
@@ -35,6 +39,10 @@ declare const made: {
   offer: file.MsrpFileOffer;
   offered: file.MsrpFileOfferEvent;
   error: errors.MsrpError;
+  rendezvous: rendezvous.Rendezvous;
+  call: rendezvous.Call;
+  incomingCall: rendezvous.IncomingCallEvent;
+  widget: widget.MsrpChatElement;
 };
 agrees<contract.MsrpClient>(made.client);
 agrees<contract.MsrpSession>(made.session);
@@ -49,6 +57,11 @@ agrees<contract.MsrpIncomingFile>(made.file);
 agrees<contract.MsrpFileOffer>(made.offer);
 agrees<contract.MsrpFileOfferEvent>(made.offered);
 agrees<contract.MsrpError>(made.error);
+agrees<rendezvousContract.Rendezvous>(made.rendezvous);
+agrees<rendezvousContract.Call>(made.call);
+agrees<rendezvousContract.IncomingCallEvent>(made.incomingCall);
+agrees<widgetContract.MsrpChatElement>(made.widget);
+agrees<typeof widgetContract.strings>(widget.strings);
 
 // Classes, with their static methods.
 agrees<Statics<Contract["MsrpClient"]>>(client.MsrpClient);
@@ -63,6 +76,7 @@ agrees<Statics<Contract["MsrpIncomingFile"]>>(file.MsrpIncomingFile);
 agrees<Statics<Contract["MsrpFileOffer"]>>(file.MsrpFileOffer);
 agrees<Statics<Contract["MsrpFileOfferEvent"]>>(file.MsrpFileOfferEvent);
 agrees<Statics<Contract["MsrpMessageEvent"]>>(message.MsrpMessageEvent);
+agrees<Statics<typeof rendezvousContract.Rendezvous>>(rendezvous.Rendezvous);
 
 // The only one that others construct.
 agrees<Contract["MsrpError"]>(errors.MsrpError);
@@ -84,3 +98,8 @@ complete<file.MsrpIncomingFile, contract.MsrpIncomingFile>(true);
 complete<file.MsrpFileOffer, contract.MsrpFileOffer>(true);
 complete<file.MsrpFileOfferEvent, contract.MsrpFileOfferEvent>(true);
 complete<errors.MsrpError, contract.MsrpError>(true);
+complete<rendezvous.Rendezvous, rendezvousContract.Rendezvous>(true);
+complete<rendezvous.Call, rendezvousContract.Call>(true);
+complete<rendezvous.IncomingCallEvent, rendezvousContract.IncomingCallEvent>(true);
+complete<typeof rendezvous, typeof rendezvousContract>(true);
+complete<typeof widget, typeof widgetContract>(true);

@@ -44,12 +44,13 @@ for (const type of ["application/wasm", "application/octet-stream"]) {
 
 test("what is no core is refused", async () => {
   await assert.rejects(startCore({ wasmURL: dataURL(new Uint8Array([1, 2, 3]), "application/wasm") }, page()), WebAssembly.CompileError);
-  await assert.rejects(startCore({ wasmURL: new URL("../../missing.wasm", import.meta.url).href }, page()), /missing\.wasm answered 404 Not Found/);
+  await assert.rejects(startCore({ wasmURL: new URL("../../missing.wasm", import.meta.url).href }, page()), /missing\.wasm answered 404 Not Found: publish/);
+  await assert.rejects(startCore({ wasmURL: dataURL("<!doctype html>", "text/html") }, page()), /answered a page of HTML: publish/);
 });
 
 test("a page of another build is refused", async () => {
   const wasmURL = new URL("../../msrp.wasm", import.meta.url).href;
-  await assert.rejects(startCore({ wasmURL, integrity: "sha384-other" }, page()), /host\.js and webmsrp\.js are of two builds: publish/);
+  await assert.rejects(startCore({ wasmURL, integrity: "sha256-other" }, page()), /host\.js and webmsrp\.js are of two builds: publish/);
 });
 
 test("the real core answers what it cannot do, and goes on", async () => {

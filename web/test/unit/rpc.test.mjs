@@ -156,7 +156,7 @@ test("where workers are refused the core runs on the page's thread, unless a wor
   t.after(() => (globalThis.Worker = Worker));
   const thrown = await Core.start({});
   assert.equal(thrown.ended, false);
-  assert.match(warned.shift(), /own thread: not here/);
+  assert.match(warned.shift(), /own thread: its worker was refused: not here/);
   for (const core of [here, thrown]) core.stop(done);
 
   await assert.rejects(Core.start({ worker: true }), (error) => error instanceof MsrpError && error.message.includes("not here"));
