@@ -30,9 +30,46 @@ const pieceCost = 48
 type piece struct {
 	at   int64
 	data []byte
+	kept Octets // in place of data, or nil
 }
 
-func (p piece) end() int64 { return p.at + int64(len(p.data)) }
+func (p *piece) len() int {
+	if p.kept != nil {
+		return p.kept.Len()
+	}
+	return len(p.data)
+}
+
+func (p *piece) end() int64 { return p.at + int64(p.len()) }
+
+// drop gives up octets that are kept outside.
+func (p *piece) drop() {
+	if p.kept != nil {
+		p.kept.Drop()
+	}
+}
+
+// load takes octets that are kept outside into memory.
+func (p *piece) load() {
+	if p.kept != nil {
+		p.data, p.kept = p.kept.Load(), nil
+	}
+}
+
+// keep is add for octets outside of memory, which stay there if they follow all
+// others.
+func (a *assembly) keep(at int64, o Octets) bool {
+	p := piece{at: at, kept: o}
+	last := len(a.pieces) - 1
+	switch {
+	case p.len() == 0, at > maxOctet, at < a.read, a.sealed && p.end() > a.total,
+		last >= 0 && a.pieces[last].end() > at, len(a.pieces) >= maxGaps:
+		return a.add(at, o.Load())
+	}
+	a.pieces = append(a.pieces, p)
+	a.held += p.len()
+	return true
+}
 
 // add takes the octets p at that place and reports whether there was room: not
 // where they would be one piece too many, or beyond maxOctet. Of octets that
@@ -61,6 +98,7 @@ func (a *assembly) add(at int64, p []byte) bool {
 		if i < len(a.pieces) {
 			next := &a.pieces[i]
 			if next.at <= at {
+				next.load()
 				n = copy(next.data[at-next.at:], p)
 				at, p = at+int64(n), p[n:]
 				i++
@@ -80,7 +118,7 @@ func (a *assembly) add(at int64, p []byte) bool {
 // and leaves i at the piece that follows.
 func (a *assembly) insert(i *int, at int64, p []byte) bool {
 	if *i > 0 {
-		if prev := &a.pieces[*i-1]; prev.end() == at && len(prev.data)+len(p) <= blockSize {
+		if prev := &a.pieces[*i-1]; prev.kept == nil && prev.end() == at && len(prev.data)+len(p) <= blockSize {
 			prev.data = append(prev.data, p...)
 			a.held += len(p)
 			return true
@@ -91,7 +129,7 @@ func (a *assembly) insert(i *int, at int64, p []byte) bool {
 	}
 	a.pieces = append(a.pieces, piece{})
 	copy(a.pieces[*i+1:], a.pieces[*i:])
-	a.pieces[*i] = piece{at, bytes.Clone(p)}
+	a.pieces[*i] = piece{at: at, data: bytes.Clone(p)}
 	a.held += len(p)
 	*i++
 	return true
@@ -106,6 +144,7 @@ func (a *assembly) seal(total int64) {
 	a.sealed, a.total = true, max(total, a.read)
 	for i := len(a.pieces) - 1; i >= 0 && a.pieces[i].end() > a.total; i-- {
 		p := &a.pieces[i]
+		p.load()
 		keep := max(0, a.total-p.at)
 		a.held -= len(p.data) - int(keep)
 		if p.data = p.data[:keep]; keep == 0 {
@@ -120,31 +159,50 @@ func (a *assembly) cost() int { return a.held + len(a.pieces)*pieceCost }
 // complete reports whether every octet has come.
 func (a *assembly) complete() bool { return a.sealed && a.read+int64(a.held) == a.total }
 
-// available returns the octets that may be handed on now, a part of them where
+// available returns how many octets may be handed on now, a part of them where
 // they lie in several pieces.
-func (a *assembly) available() []byte {
+func (a *assembly) available() int {
 	if len(a.pieces) == 0 || a.pieces[0].at != a.read {
-		return nil
+		return 0
 	}
-	return a.pieces[0].data
+	return a.pieces[0].len()
 }
 
-// advance hands on n octets of what available returned.
-func (a *assembly) advance(n int) {
+// copy hands on what is available.
+func (a *assembly) copy(to []byte) int {
 	p := &a.pieces[0]
+	p.load()
+	n := copy(to, p.data)
 	p.data = p.data[n:]
 	p.at += int64(n)
 	a.read += int64(n)
 	a.held -= n
 	if len(p.data) == 0 {
-		a.pieces[0] = piece{}
-		a.pieces = a.pieces[1:]
+		a.shift()
 	}
+	return n
+}
+
+// take hands on what is available as it lies.
+func (a *assembly) take() piece {
+	p := a.pieces[0]
+	a.read += int64(p.len())
+	a.held -= p.len()
+	a.shift()
+	return p
+}
+
+func (a *assembly) shift() {
+	a.pieces[0] = piece{}
+	a.pieces = a.pieces[1:]
 }
 
 // drop gives up what is held and returns what it cost.
 func (a *assembly) drop() int {
 	n := a.cost()
+	for i := range a.pieces {
+		a.pieces[i].drop()
+	}
 	a.pieces, a.held = nil, 0
 	return n
 }

@@ -1,5 +1,4 @@
-// The browser's WebSocket as the protocol core uses it: octets go between the
-// socket and the core's memory without an object of Go's for each.
+// The browser's WebSocket as the protocol core uses it.
 
 /**
  * How many octets may wait for the core to take them. The relay keeps to a
@@ -19,6 +18,8 @@ export function openSocket(url, memory, changed) {
   /** @type {Uint8Array[]} */
   const queue = [];
   let waiting = 0;
+  /** The body of the message that was taken last, if it was not copied. @type {Uint8Array | undefined} */
+  let body;
   const self = {
     opened: false,
     over: false,
@@ -39,14 +40,32 @@ export function openSocket(url, memory, changed) {
 
     buffered: () => (self.over ? -1 : socket.bufferedAmount),
 
-    /** The size of the next message, or -1. */
-    next: () => (queue.length > 0 ? queue[0].length : -1),
+    /** The size of the next message without a long body, or -1. */
+    next() {
+      if (queue.length === 0) return -1;
+      body = bodyOf(queue[0]);
+      return queue[0].length - (body?.length ?? 0);
+    },
 
-    /** Copies the next message to the core. */
+    /** Copies the next message to the core, without a long body. */
     take(/** @type {number} */ at) {
       const message = /** @type {Uint8Array} */ (queue.shift());
       waiting -= message.length;
-      memory(at, message.length).set(message);
+      if (body) {
+        const from = body.byteOffset - message.byteOffset;
+        const rest = message.subarray(from + body.length);
+        memory(at, from).set(message.subarray(0, from));
+        memory(at + from, rest.length).set(rest);
+      } else {
+        memory(at, message.length).set(message);
+      }
+    },
+
+    /** The body that take left out, once, or undefined. */
+    keep() {
+      const kept = body;
+      body = undefined;
+      return kept;
     },
 
     /** @param {number} code @param {string} reason Nothing is told any more. */
@@ -81,3 +100,29 @@ export function openSocket(url, memory, changed) {
   socket.onclose = ({ code, reason }) => end(code, reason);
   return self;
 }
+
+/** The longest header, and the shortest body, of messages whose bodies are not copied. */
+const maxHeader = 4 << 10;
+const minBody = 4 << 10;
+
+/**
+ * The body of a message where it is long: between the empty line and the
+ * end-line of its transaction, if it has those. That it does is for the core to
+ * see, in what is left.
+ * @param {Uint8Array} message
+ */
+function bodyOf(message) {
+  const transaction = message.subarray(5, 5 + 33).indexOf(space);
+  if (transaction < 0 || message.length < minBody) return undefined;
+  const header = message.subarray(0, maxHeader);
+  for (let at = header.indexOf(cr); at >= 0; at = header.indexOf(cr, at + 2)) {
+    if (header[at + 1] !== lf || header[at + 2] !== cr || header[at + 3] !== lf) continue;
+    const body = message.subarray(at + 4, message.length - ("\r\n-------$\r\n".length + transaction));
+    return body.length < minBody ? undefined : body;
+  }
+  return undefined;
+}
+
+const cr = 13;
+const lf = 10;
+const space = 32;
