@@ -18,6 +18,10 @@ export function openSocket(url, memory, changed) {
   /** @type {Uint8Array[]} */
   const queue = [];
   let waiting = 0;
+  // A task of its own for the core: until it runs the browser hands out more of
+  // what has come, and the core wakes once for all of that.
+  const { port1, port2: task } = new MessageChannel();
+  port1.onmessage = () => changed();
   /** The body of the message that was taken last, if it was not copied. @type {Uint8Array | undefined} */
   let body;
   const self = {
@@ -72,6 +76,7 @@ export function openSocket(url, memory, changed) {
     close(code, reason) {
       changed = () => {};
       self.over = true;
+      task.close();
       queue.length = 0;
       socket.onmessage = null;
       socket.close(code, reason);
@@ -93,7 +98,7 @@ export function openSocket(url, memory, changed) {
     const message = typeof data === "string" ? new TextEncoder().encode(data) : new Uint8Array(data);
     waiting += message.length;
     if (waiting > maxReceived) end(0, "the relay sends faster than it is allowed to");
-    else if (queue.push(message) === 1) changed();
+    else if (queue.push(message) === 1) task.postMessage(null);
   };
   // No close follows where a Content-Security-Policy forbids to connect.
   socket.onerror = () => self.opened || end(0, "");

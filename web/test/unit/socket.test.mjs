@@ -21,7 +21,9 @@ function open(t) {
   const memory = (at, size) => new Uint8Array(buffer, at, size);
   const posted = [];
   const { sockets, functions } = newImports(memory, (...message) => posted.push(message));
-  const number = sockets.add(openSocket("ws://example.com", memory, () => {}));
+  const opened = openSocket("ws://example.com", memory, () => {});
+  t.after(() => opened.close(1000, ""));
+  const number = sockets.add(opened);
   const say = (message) => socket.onmessage({ data: octets(message).buffer });
   /** What the core sees of the next message. */
   const take = () => {
