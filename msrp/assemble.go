@@ -3,6 +3,7 @@ package msrp
 import (
 	"bytes"
 	"sort"
+	"sync"
 )
 
 // maxGaps bounds how many separate pieces an assembly holds: a peer could
@@ -11,6 +12,10 @@ const maxGaps = 1024
 
 // blockSize is the largest piece that grows by appending.
 const blockSize = 64 << 10
+
+// blocks are used again and again for large pieces: new memory for each costs
+// several times what copying does.
+var blocks = sync.Pool{New: func() any { return new([blockSize]byte) }}
 
 // An assembly puts the chunks of one message together, in whatever order they
 // come (RFC 4975, section 7.3.1). Octets count from 0 here. Its zero value is
@@ -25,12 +30,14 @@ type assembly struct {
 
 // pieceCost is what a piece counts beside its octets: else a peer that sends
 // every octet for itself would use the memory of fifty.
-const pieceCost = 48
+const pieceCost = 64
 
 type piece struct {
 	at   int64
 	data []byte
 	kept Octets // in place of data, or nil
+
+	block *[blockSize]byte // in which data began, or nil
 }
 
 func (p *piece) len() int {
@@ -42,10 +49,13 @@ func (p *piece) len() int {
 
 func (p *piece) end() int64 { return p.at + int64(p.len()) }
 
-// drop gives up octets that are kept outside.
+// drop gives up the octets.
 func (p *piece) drop() {
 	if p.kept != nil {
 		p.kept.Drop()
+	}
+	if p.block != nil {
+		blocks.Put(p.block)
 	}
 }
 
@@ -129,10 +139,19 @@ func (a *assembly) insert(i *int, at int64, p []byte) bool {
 	}
 	a.pieces = append(a.pieces, piece{})
 	copy(a.pieces[*i+1:], a.pieces[*i:])
-	a.pieces[*i] = piece{at: at, data: bytes.Clone(p)}
+	a.pieces[*i] = newPiece(at, p)
 	a.held += len(p)
 	*i++
 	return true
+}
+
+// newPiece copies octets. In a block they take at most four times their memory.
+func newPiece(at int64, p []byte) piece {
+	if len(p) < blockSize/4 || len(p) > blockSize {
+		return piece{at: at, data: bytes.Clone(p)}
+	}
+	block := blocks.Get().(*[blockSize]byte)
+	return piece{at: at, data: append(block[:0], p...), block: block}
 }
 
 // seal says where the message ends: with the last octet of the chunk with the
@@ -178,6 +197,7 @@ func (a *assembly) copy(to []byte) int {
 	a.read += int64(n)
 	a.held -= n
 	if len(p.data) == 0 {
+		p.drop()
 		a.shift()
 	}
 	return n
