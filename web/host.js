@@ -33,8 +33,9 @@ export async function startCore({ wasmURL, integrity = wasmIntegrity }, page) {
       // For AUTH. Go's own would make the program 35 KB larger.
       hash: (/** @type {string} */ algorithm, /** @type {Uint8Array} */ octets) => (algorithm === "MD5" ? md5 : sha256)(octets),
       socket(/** @type {string} */ url, /** @type {() => void} */ changed) {
-        const socket = openSocket(url, memory, changed);
-        return Object.assign(socket, { number: sockets.add(socket) });
+        const socket = openSocket(url, memory, changed, () => sockets.take(number));
+        const number = sockets.add(socket);
+        return Object.assign(socket, { number });
       },
       ready: () => {
         handle = host.handle;

@@ -16,12 +16,13 @@ export function newImports(memory, post) {
     sockets,
     /** @type {Record<string, (...args: number[]) => number | void>} */
     functions: {
-      send: (number, at, size) => sockets.get(number).send(at >>> 0, size),
-      buffered: (number) => sockets.get(number).buffered(),
-      next: (number) => sockets.get(number).next(),
+      // The core may still ask of a WebSocket that it has closed.
+      send: (number, at, size) => sockets.find(number)?.send(at >>> 0, size) ?? -1,
+      buffered: (number) => sockets.find(number)?.buffered() ?? -1,
+      next: (number) => sockets.find(number)?.next() ?? -1,
       take: (number, at) => sockets.get(number).take(at >>> 0),
       keep(number) {
-        const body = sockets.get(number).keep();
+        const body = sockets.find(number)?.keep();
         return body ? octets.add(body) : 0;
       },
       store: (at, size) => octets.add(memory(at >>> 0, size).slice()),
@@ -53,6 +54,11 @@ class Numbered {
   add(thing) {
     this.#things.set(++this.#latest, thing);
     return this.#latest;
+  }
+
+  /** @param {number} number */
+  find(number) {
+    return this.#things.get(number);
   }
 
   /** @param {number} number @returns {T} */

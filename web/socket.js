@@ -11,8 +11,9 @@ const maxReceived = 16 << 20;
  * @param {string} url
  * @param {(at: number, size: number) => Uint8Array<ArrayBuffer>} memory views the core's memory
  * @param {() => void} changed is called when it is open, a message came where there was none, or it is over
+ * @param {() => void} closed is called when the core has closed it
  */
-export function openSocket(url, memory, changed) {
+export function openSocket(url, memory, changed, closed) {
   const socket = new WebSocket(url, "msrp");
   socket.binaryType = "arraybuffer";
   /** @type {Uint8Array[]} */
@@ -80,6 +81,7 @@ export function openSocket(url, memory, changed) {
       queue.length = 0;
       socket.onmessage = null;
       socket.close(code, reason);
+      closed();
     },
   };
 

@@ -21,7 +21,7 @@ function open(t) {
   const memory = (at, size) => new Uint8Array(buffer, at, size);
   const posted = [];
   const { sockets, functions } = newImports(memory, (...message) => posted.push(message));
-  const opened = openSocket("ws://example.com", memory, () => {});
+  const opened = openSocket("ws://example.com", memory, () => {}, () => sockets.take(number));
   t.after(() => opened.close(1000, ""));
   const number = sockets.add(opened);
   const say = (message) => socket.onmessage({ data: octets(message).buffer });
@@ -31,7 +31,7 @@ function open(t) {
     functions.take(number, 16);
     return text(memory(16, size));
   };
-  return { functions, memory, posted, say, take, keep: () => functions.keep(number), next: () => functions.next(number) };
+  return { functions, opened, memory, posted, say, take, keep: () => functions.keep(number), next: () => functions.next(number) };
 }
 
 const head = "MSRP tid4 SEND\r\nTo-Path: msrp://a:1/b;tcp\r\n\r\n";
@@ -59,6 +59,13 @@ test("a long body stays with the browser, and reaches the page as it came", (t) 
 
   functions.load(second, 16);
   assert.equal(text(memory(16, body.length)), body);
+});
+
+test("a WebSocket that was closed has nothing more", (t) => {
+  const { functions, say, next, keep, opened } = open(t);
+  say(head + body + end);
+  opened.close(1000, "");
+  assert.deepEqual([next(), keep(), functions.send(1, 0, 1), functions.buffered(1)], [-1, 0, -1, -1]);
 });
 
 test("what the core does not keep is gone with the next message", (t) => {
