@@ -187,7 +187,7 @@ export class MsrpChatElement extends LitElement {
         @paste=${this.#paste}
       >
         <header part="header">
-          <span class="avatar ${talking ? "on" : ""}" aria-hidden="true">${initial(who)}</span>
+          <span class="avatar ${talking && !chat?.reconnecting ? "on" : ""}" aria-hidden="true">${initial(who)}</span>
           <div class="who">
             <strong>${who || strings.ready}</strong>
             <span class="status" role="status">${this.#statusText(status)}</span>
