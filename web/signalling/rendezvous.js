@@ -349,7 +349,9 @@ export class Call extends EventTarget {
         return;
       } catch (error) {
         this.#offered = undefined;
-        if (session.connectionState === "closed" || session.connectionState === "failed") return;
+        // Refused credentials are not tried again, lest the user is locked out.
+        const { code } = /** @type {MsrpError} */ (error);
+        if (code === 401 || code === 403 || session.connectionState === "closed" || session.connectionState === "failed") return;
       }
     }
   }
