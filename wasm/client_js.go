@@ -95,18 +95,27 @@ func (s *service) disconnect(number int64, c *client) later {
 	}
 }
 
-// places finds the places of sessions at the link that there is.
+// fileTime is how long places are wanted for files, which cannot move to others
+// before they are through.
+const fileTime = 12 * time.Hour
+
+// places finds the places of a session at the link that there is.
 type places struct {
-	client   *client
+	session  *session
 	noDirect bool
 }
 
 // Place implements [call.Host].
 func (p places) Place(ctx context.Context, secure bool) (*call.Place, error) {
-	l := p.client.link
+	c := p.session.client
+	l := c.link
 	switch {
 	case l == nil:
 		return nil, errNoClient
+	case p.session.hasFile:
+		host := c.host(l.conn, p.noDirect)
+		host.Expires = fileTime
+		return host.Place(ctx, secure)
 	case p.noDirect:
 		return l.relayed.Place(ctx, secure)
 	}

@@ -26,6 +26,7 @@ type session struct {
 	client  *client
 	call    *call.Call
 	traced  atomic.Bool
+	hasFile bool
 	offered *sdp.FileTransfer // what the peer's last offer is for, nil for a conversation
 
 	newest     *msrp.Session // of the call
@@ -39,7 +40,7 @@ type session struct {
 func (s *service) newSession(c *client, r request) {
 	x := &session{service: s, number: r.num("session"), client: c}
 	x.call = call.New(call.Options{
-		Endpoint: c.endpoint, Host: places{c, r.flag("noDirect")}, Secure: r.flag("secure"), Username: r.str("displayName"),
+		Endpoint: c.endpoint, Host: places{x, r.flag("noDirect")}, Secure: r.flag("secure"), Username: r.str("displayName"),
 		Session: msrp.SessionOptions{
 			AcceptTypes: r.strs("acceptTypes"), MaxSize: r.num("maxSize"),
 			StateChanged: x.stateChanged, Trace: x.trace,

@@ -390,7 +390,7 @@ export class MsrpSession extends EventTarget {
    */
   #renewBefore(left) {
     clearTimeout(this.#renewal);
-    if (left === 0) return;
+    if (left === 0 || this.#transfer || this.#taken) return;
     this.#renewal = setTimeout(() => {
       this.#renews = true;
       this._negotiate();

@@ -26,6 +26,8 @@ type RelayHost struct {
 	Transport string
 	// NoDirect keeps from asking for direct mode.
 	NoDirect bool
+	// Expires is how long places are wanted. Default: what the relay likes.
+	Expires time.Duration
 	// ChunkSize is the most octets of body in one SEND, if the relay grants no
 	// less. Default: what it grants, else 8 KiB.
 	ChunkSize int
@@ -119,7 +121,7 @@ func (h *RelayHost) take(ctx context.Context, secure bool) (place *Place, expire
 	if err != nil {
 		return nil, 0, err
 	}
-	auth := msrp.Auth{Relay: msrp.Path{relay}, URI: uri, Direct: !h.NoDirect, Release: h.Transport == msrp.TransportWS}
+	auth := msrp.Auth{Relay: msrp.Path{relay}, URI: uri, Direct: !h.NoDirect, Release: h.Transport == msrp.TransportWS, Expires: h.Expires}
 	if h.Credentials != nil {
 		if auth.Username, auth.Password, err = h.Credentials(ctx); err != nil {
 			return nil, 0, err
