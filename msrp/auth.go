@@ -31,6 +31,24 @@ type Auth struct {
 	Expires time.Duration
 	// Direct asks for direct mode, see [Grant.Direct].
 	Direct bool
+	// Release asks whether the relay takes places back, see [Conn.Release].
+	Release bool
+}
+
+// features are what is asked for beyond RFC 4976, of a relay that is the
+// neighbour.
+func (a *Auth) features() string {
+	switch {
+	case len(a.Relay) > 1:
+		return ""
+	case a.Direct && a.Release:
+		return "direct release"
+	case a.Direct:
+		return "direct"
+	case a.Release:
+		return "release"
+	}
+	return ""
 }
 
 // A Grant is a place at a relay.
@@ -48,6 +66,8 @@ type Grant struct {
 	// Fingerprint is that of the relay's certificate, as SDP has it, for the
 	// offers of sessions in direct mode. It may be "".
 	Fingerprint string
+
+	releases bool // the relay takes the place back, see Release
 }
 
 // ToPath returns the To-Path of requests to a peer with that path.
@@ -60,6 +80,27 @@ func (g *Grant) PathFor(own URI) Path {
 		return g.UsePath
 	}
 	return g.UsePath.Reverse().Join(own)
+}
+
+// KeepAlive sends a SEND without a body to the place, which the relay answers:
+// whether it still is there (RFC 4975, section 7.1). own is the URI that the
+// place was asked for with. Nobody waits for the answer.
+func (c *Conn) KeepAlive(g *Grant, own URI) { c.tellRelay(g, own) }
+
+// Release gives a place back that is not needed any more, and waits for
+// nothing. RFC 4976 has no way to do that, so it does nothing at relays that have
+// not said that they know ours: there the place lasts until it expires.
+func (c *Conn) Release(g *Grant, own URI) {
+	if g.releases {
+		c.tellRelay(g, own, Field{relayFeatures, "release"})
+	}
+}
+
+func (c *Conn) tellRelay(g *Grant, own URI, fields ...Field) {
+	c.request(&Unit{
+		TransactionID: NewTransactionID(), Method: MethodSend, To: g.UsePath, From: Path{own},
+		Header: append(Header{{"Message-ID", NewID()}, {"Byte-Range", "1-0/0"}}, fields...),
+	}, func(*Unit, error) {})
 }
 
 // Authenticate asks the relay at the other end of the connection, or one
@@ -98,8 +139,8 @@ func (c *Conn) authenticate(ctx context.Context, a Auth) (*Grant, error) {
 		if expires > 0 {
 			u.Header = append(u.Header, Field{"Expires", strconv.Itoa(int(expires / time.Second))})
 		}
-		if a.Direct && len(a.Relay) == 1 {
-			u.Header = append(u.Header, Field{relayFeatures, "direct"})
+		if wanted := a.features(); wanted != "" {
+			u.Header = append(u.Header, Field{relayFeatures, wanted})
 		}
 		if answer != nil {
 			u.Header = append(u.Header, Field{"Authorization", answer.String()})
@@ -161,13 +202,14 @@ func readGrant(r *Unit, a Auth, answer *digest.Credentials) (*Grant, error) {
 	}
 	// Fields pass through chains of relays, so only the neighbour's word about
 	// itself counts.
-	if a.Direct && len(a.Relay) == 1 && len(r.From) == 1 {
+	if a.features() != "" && len(r.From) == 1 {
 		g.readFeatures(r.Header.Get(relayFeatures))
+		g.Direct = g.Direct && a.Direct
 	}
 	return g, nil
 }
 
-// readFeatures reads `direct chunk-size=65536 fingerprint="sha-256 AB:CD"`.
+// readFeatures reads `direct release chunk-size=65536 fingerprint="sha-256 AB:CD"`.
 func (g *Grant) readFeatures(s string) {
 	for s = trimBlanks(s); s != ""; s = trimBlanks(s) {
 		end := strings.IndexByte(s, ' ')
@@ -184,6 +226,8 @@ func (g *Grant) readFeatures(s string) {
 		switch strings.ToLower(name) {
 		case "direct":
 			g.Direct = true
+		case "release":
+			g.releases = true
 		case "chunk-size":
 			if n, ok := parseNumber(value); ok && n >= minChunk && n <= 1<<20 {
 				g.ChunkSize = int(n)

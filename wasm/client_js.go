@@ -11,51 +11,69 @@ import (
 	"github.com/webmsrp/webmsrp/msrp/call"
 )
 
-// A client is one WebSocket to a relay.
+// A client is one WebSocket to a relay, and after that was lost another.
 type client struct {
-	url      string
-	endpoint *msrp.Endpoint
-	until    until         // the page wants no more
-	ready    chan struct{} // closed when conn or err is set
-	conn     *msrp.Conn
-	err      error
-	direct   *call.RelayHost // for sessions that ask for direct mode
-	relayed  *call.RelayHost // and those that do not
-
+	number    int64
+	url       string
+	secure    bool
 	chunkSize int // 0 for the default
+	endpoint  *msrp.Endpoint
+	until     until // the page wants no more
 
-	mu                 sync.Mutex
 	username, password string
+	opening            sync.Mutex // held meanwhile
+	link               *link      // the latest, nil before the first
 }
 
-// connect opens the WebSocket of a new client.
+// A link is a WebSocket of a client, after AUTH.
+type link struct {
+	ws      *webSocket
+	conn    *msrp.Conn
+	direct  *call.RelayHost // for sessions that ask for direct mode
+	relayed *call.RelayHost // and those that do not
+}
+
+// connect opens the WebSocket of a client: of a new one, or of one that has lost
+// its own.
 func (s *service) connect(r request) later {
 	number := r.num("client")
-	c := &client{
-		url: r.str("url"), username: r.str("username"), password: r.str("password"),
-		endpoint: msrp.NewEndpoint(nil), until: make(until), ready: make(chan struct{}),
-		chunkSize: int(r.num("chunkSize")),
-	}
-	secure := r.flag("secure")
-	s.clients[number] = c
-	return func() (any, error) {
-		defer close(c.ready)
-		ws, err := dialWebSocket(s.host, c.url, c.until)
-		if err != nil {
-			c.err = err
-			return nil, err
+	c := s.clients[number]
+	if c == nil {
+		c = &client{
+			number: number, url: r.str("url"), secure: r.flag("secure"), chunkSize: int(r.num("chunkSize")),
+			endpoint: msrp.NewEndpoint(nil), until: make(until),
 		}
-		c.conn = c.endpoint.NewConn(msrp.NewMessages(ws))
-		c.direct, c.relayed = c.host(false), c.host(true)
-		if err := c.direct.Reserve(c.until, secure); err != nil {
-			return nil, err // the page disconnects
-		}
-		go func() {
-			<-c.conn.Done()
-			s.post(object{"event": "clientclosed", "client": number, "error": errorObject(c.conn.Err())})
-		}()
-		return nil, nil
+		s.clients[number] = c
 	}
+	c.setCredentials(r)
+	return func() (any, error) { return nil, s.open(c) }
+}
+
+// open gives a client a link. The page is told of its end in an event.
+func (s *service) open(c *client) error {
+	c.opening.Lock()
+	defer c.opening.Unlock()
+	ws, err := dialWebSocket(s.host, c.url, c.until)
+	if err != nil {
+		return err
+	}
+	l := &link{ws: ws, conn: c.endpoint.NewConn(msrp.NewMessages(ws))}
+	l.direct, l.relayed = c.host(l.conn, false), c.host(l.conn, true)
+	ws.silent = l.direct.KeepAlive
+	err = l.direct.Reserve(c.until, c.secure)
+	if err == nil {
+		err = c.until.Err()
+	}
+	if err != nil {
+		l.conn.Close()
+		return err
+	}
+	c.link = l
+	go func() {
+		<-l.conn.Done()
+		s.post(object{"event": "lost", "client": c.number, "error": errorObject(l.conn.Err())})
+	}()
+	return nil
 }
 
 // disconnect closes a client and the sessions it carries.
@@ -64,16 +82,44 @@ func (s *service) disconnect(number int64, c *client) later {
 	for n, session := range s.sessions {
 		if session.client == c {
 			delete(s.sessions, n)
+			session.close()
 		}
 	}
 	close(c.until)
 	return func() (any, error) {
-		<-c.ready
-		if c.conn != nil {
-			c.conn.Close()
+		c.opening.Lock() // until what is being opened was given up
+		if c.link != nil {
+			c.link.conn.Close()
 		}
 		return nil, nil
 	}
+}
+
+// fileTime is how long places are wanted for files, which cannot move to others
+// before they are through.
+const fileTime = 12 * time.Hour
+
+// places finds the places of a session at the link that there is.
+type places struct {
+	session  *session
+	noDirect bool
+}
+
+// Place implements [call.Host].
+func (p places) Place(ctx context.Context, secure bool) (*call.Place, error) {
+	c := p.session.client
+	l := c.link
+	switch {
+	case l == nil:
+		return nil, errNoClient
+	case p.session.hasFile:
+		host := c.host(l.conn, p.noDirect)
+		host.Expires = fileTime
+		return host.Place(ctx, secure)
+	case p.noDirect:
+		return l.relayed.Place(ctx, secure)
+	}
+	return l.direct.Place(ctx, secure)
 }
 
 // setCredentials takes the username and password that a request brings along.
@@ -81,19 +127,15 @@ func (c *client) setCredentials(r request) {
 	if r.str("username") == "" {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.username, c.password = r.str("username"), r.str("password")
 }
 
 // host gives the client's sessions their places at the relay.
-func (c *client) host(noDirect bool) *call.RelayHost {
+func (c *client) host(conn *msrp.Conn, noDirect bool) *call.RelayHost {
 	return &call.RelayHost{
-		Conn: c.conn, Transport: msrp.TransportWS, NoDirect: noDirect, ChunkSize: c.chunkSize,
+		Conn: conn, Transport: msrp.TransportWS, NoDirect: noDirect, ChunkSize: c.chunkSize,
 		Relay: func(secure bool) (msrp.URI, error) { return call.RelayURI(c.url, secure) },
 		Credentials: func(context.Context) (string, string, error) {
-			c.mu.Lock()
-			defer c.mu.Unlock()
 			return c.username, c.password, nil
 		},
 	}

@@ -83,6 +83,7 @@ func (x *session) takeFile() later { return x.setFile("", x.offered) }
 
 // setFile waits for an exchange that is under way.
 func (x *session) setFile(d sdp.Direction, f *sdp.FileTransfer) later {
+	x.hasFile = f != nil
 	return func() (any, error) {
 		x.call.SetFile(d, f)
 		return nil, nil

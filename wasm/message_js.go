@@ -15,9 +15,10 @@ import (
 )
 
 // send starts a message. Its body is a string, a Uint8Array, or an object with
-// a method pull that promises the next Uint8Array and at the end null.
+// a method pull that promises the next Uint8Array and at the end null. The page
+// sends it again in the session that follows this one, if that ends before.
 func (s *service) send(x *session, r request) error {
-	session := x.call.Session()
+	session := x.current
 	if session == nil {
 		return errNotBegun
 	}
@@ -59,26 +60,26 @@ func (s *service) send(x *session, r request) error {
 		e := object{"event": "progress", "message": number, "acknowledged": p.Acknowledged, "sent": p.Sent, "delivered": p.Delivered}
 		if p.Err != nil {
 			e["error"] = errorObject(p.Err)
+			e["outlived"] = errors.Is(p.Err, msrp.ErrConnLost) || session.Err() != nil && outlived(p.Err)
 		}
 		s.postProgress(number, e, p.Sent || p.Err != nil)
 		if p.Err == nil && !p.Delivered && (!p.Sent || m.SuccessReport) {
 			return
 		}
-		s.mu.Lock()
 		delete(s.outgoing, number)
-		s.mu.Unlock()
 		if pulled != nil {
 			pulled.cancel()
 		}
 	}
-	out, err := session.Send(context.Background(), m)
-	if err != nil {
-		return err
+	if session.Err() != nil || r.num("generation") != x.generation {
+		s.post(object{"event": "progress", "message": number, "unsent": true})
+		return nil
 	}
-	s.mu.Lock()
-	s.outgoing[number] = out
-	s.mu.Unlock()
-	return nil
+	out, err := session.Send(context.Background(), m)
+	if err == nil {
+		s.outgoing[number] = out
+	}
+	return err
 }
 
 // progressEvery is the least time between two events of progress that tell of

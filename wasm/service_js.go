@@ -18,6 +18,9 @@ import (
 // are begun in the order in which they come, by one goroutine; those that wait
 // go on in their own. An event is {event, …}. The page chooses the numbers of
 // clients, sessions and outgoing messages, the service those of incoming ones.
+//
+// There is one thread, and a goroutine gives way to another only where it waits:
+// what is done without waiting needs no lock.
 type service struct {
 	host safejs.Value
 
@@ -96,15 +99,22 @@ func (s *service) dispatch(r request) (later, error) {
 	if op == "connect" {
 		return s.connect(r), nil
 	}
-	if op == "session" || op == "disconnect" {
+	if op == "session" || op == "check" || op == "disconnect" {
 		c := s.clients[r.num("client")]
 		if c == nil {
 			return nil, errNoClient
 		}
-		if op == "session" {
-			return nil, s.newSession(c, r)
+		switch op {
+		case "session":
+			s.newSession(c, r)
+		case "check":
+			if c.link != nil {
+				c.link.ws.socket.Call("check")
+			}
+		default:
+			return s.disconnect(r.num("client"), c), nil
 		}
-		return s.disconnect(r.num("client"), c), nil
+		return nil, nil
 	}
 	if op == "read" || op == "drop" {
 		in := s.lookupIncoming(r.num("incoming"))
@@ -117,10 +127,7 @@ func (s *service) dispatch(r request) (later, error) {
 		return nil, in.Close()
 	}
 	if op == "abort" {
-		s.mu.Lock()
-		out := s.outgoing[r.num("message")]
-		s.mu.Unlock()
-		if out != nil {
+		if out := s.outgoing[r.num("message")]; out != nil {
 			out.Abort()
 		}
 		return nil, nil
@@ -155,7 +162,8 @@ func (s *service) dispatch(r request) (later, error) {
 		return nil, nil
 	case "close":
 		delete(s.sessions, r.num("session"))
-		return nil, session.call.Close()
+		session.close()
+		return nil, nil
 	}
 	return nil, errors.New("unknown operation " + op)
 }

@@ -4,8 +4,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync/atomic"
+	"time"
 
 	"github.com/webmsrp/webmsrp/msrp"
 	"github.com/webmsrp/webmsrp/msrp/call"
@@ -16,27 +18,29 @@ import (
 // event that announces it. Longer ones are read in pieces.
 const inline = 64 << 10
 
-// A session is one conversation.
+// A session is one conversation, whatever sessions of the core it takes one
+// after the other.
 type session struct {
 	service *service
 	number  int64
 	client  *client
 	call    *call.Call
 	traced  atomic.Bool
+	hasFile bool
 	offered *sdp.FileTransfer // what the peer's last offer is for, nil for a conversation
+
+	newest     *msrp.Session // of the call
+	received   chan struct{} // closed once all is received that came in newest
+	moved      chan struct{} // closed once current is newest
+	current    *msrp.Session // takes messages: the one before newest until that has ended
+	generation int64         // how many have taken the place of another as current
+	agreed     bool          // an exchange has succeeded
 }
 
-func (s *service) newSession(c *client, r request) error {
-	if c.conn == nil {
-		return errNoClient
-	}
+func (s *service) newSession(c *client, r request) {
 	x := &session{service: s, number: r.num("session"), client: c}
-	host := c.direct
-	if r.flag("noDirect") {
-		host = c.relayed
-	}
 	x.call = call.New(call.Options{
-		Endpoint: c.endpoint, Host: host, Secure: r.flag("secure"), Username: r.str("displayName"),
+		Endpoint: c.endpoint, Host: places{x, r.flag("noDirect")}, Secure: r.flag("secure"), Username: r.str("displayName"),
 		Session: msrp.SessionOptions{
 			AcceptTypes: r.strs("acceptTypes"), MaxSize: r.num("maxSize"),
 			StateChanged: x.stateChanged, Trace: x.trace,
@@ -44,35 +48,52 @@ func (s *service) newSession(c *client, r request) error {
 		AcceptWrappedTypes: r.strs("acceptWrappedTypes"),
 	})
 	s.sessions[x.number] = x
-	return nil
 }
 
 func (x *session) stateChanged(state msrp.State, err error) {
 	e := object{"event": "state", "session": x.number, "state": state.String()}
 	if err != nil {
-		e["error"] = errorObject(err)
+		e["error"], e["outlived"] = errorObject(err), x.agreed && outlived(err)
 	}
 	x.service.post(e)
 }
 
+// outlived tells whether the conversation can go on in another session after
+// one has ended with that error.
+func outlived(err error) bool {
+	var status *msrp.StatusError
+	if errors.As(err, &status) {
+		return status.Code == msrp.StatusNoSession || status.Code == msrp.StatusSessionInUse || status.Code == msrp.StatusTimeout
+	}
+	return errors.Is(err, msrp.ErrConnLost) || errors.Is(err, msrp.ErrSessionClosed)
+}
+
+// offer makes an offer, in place of one that waits for its answer.
 func (x *session) offer(r request) later {
 	x.client.setCredentials(r)
+	offer := x.call.Offer
+	if r.flag("renew") {
+		offer = x.call.Renew
+	}
 	return func() (any, error) {
-		sdp, err := x.call.Offer(context.Background())
+		x.call.Rollback() // most times of none
+		sdp, err := offer(context.Background())
 		if err == nil {
-			go x.receive()
+			x.follow()
 		}
 		return sdp, err
 	}
 }
 
+// answer answers an offer, and gives up one that waits for its own answer.
 func (x *session) answer(r request) later {
 	x.client.setCredentials(r)
 	offer := r.str("sdp")
 	return func() (any, error) {
+		x.call.Rollback()
 		sdp, err := x.call.Answer(context.Background(), offer)
 		if err == nil {
-			go x.receive()
+			x.agree()
 		}
 		return sdp, err
 	}
@@ -80,7 +101,61 @@ func (x *session) answer(r request) later {
 
 func (x *session) accept(r request) later {
 	answer := r.str("sdp")
-	return func() (any, error) { return nil, x.call.Accept(context.Background(), answer) }
+	return func() (any, error) {
+		err := x.call.Accept(context.Background(), answer)
+		if err == nil {
+			x.agree()
+		}
+		return nil, err
+	}
+}
+
+// agree takes the outcome of an exchange, and tells the page for how many
+// milliseconds the place of the session lasts, 0 if that is not known.
+func (x *session) agree() {
+	x.agreed = true
+	x.follow()
+	left := int64(0)
+	if until := x.call.Until(); !until.IsZero() {
+		left = max(1, until.Sub(time.Now()).Milliseconds())
+	}
+	x.service.post(object{"event": "agreed", "session": x.number, "left": left})
+}
+
+// follow goes on in the session of the last exchange. It receives once nothing
+// more comes of the one before, and sends once that has ended: so everything
+// stays in order. The page sends again there what was not confirmed.
+func (x *session) follow() {
+	next, before := x.call.Session(), x.newest
+	if next == before {
+		return
+	}
+	moved, received := x.moved, x.received
+	x.newest, x.moved, x.received = next, make(chan struct{}), make(chan struct{})
+	if before == nil {
+		x.current = next
+		close(x.moved)
+		go x.receive(next, x.received)
+		return
+	}
+	now, all := x.moved, x.received
+	go func() {
+		<-received
+		x.receive(next, all)
+	}()
+	go func() {
+		<-moved
+		<-before.Done()
+		x.current = next
+		x.generation++
+		x.service.post(object{"event": "moved", "session": x.number, "generation": x.generation})
+		close(now)
+	}()
+}
+
+// close ends the session.
+func (x *session) close() {
+	go x.call.Close() // which waits for an exchange that is under way
 }
 
 // probe asks the next hop whether the session still stands.
@@ -104,9 +179,10 @@ func (x *session) nickname(r request) later {
 	}
 }
 
-// receive tells the page of each message, in order.
-func (x *session) receive() {
-	s := x.call.Session()
+// receive tells the page of each message, in order, until the session is over
+// and done is closed.
+func (x *session) receive(s *msrp.Session, done chan struct{}) {
+	defer close(done)
 	for {
 		in, err := s.Receive(context.Background())
 		if err != nil {

@@ -35,6 +35,7 @@ type webSocket struct {
 	wake    chan struct{} // holds one if something has changed
 	closed  chan struct{} // with Close
 	close   sync.Once
+	silent  func() // asks the relay for a sign of life
 	buf     []byte // what ReadMessage returned
 }
 
@@ -119,6 +120,9 @@ func (w *webSocket) ReadMessage() ([]byte, error) {
 		}
 		select {
 		case <-w.wake:
+			if (request{w.socket}).flag("silent") {
+				w.silent()
+			}
 		case <-w.closed:
 		}
 	}

@@ -19,6 +19,7 @@ import { Rendezvous } from "./signalling/rendezvous.js";
  * @property {"receiving" | "received" | "sending" | "sent" | "delivered" | "failed"} state
  * @property {string} error
  * @property {(() => void) | undefined} abort
+ * @property {(() => void) | undefined} again sends once more what may have arrived
  */
 
 /** @typedef {"offline" | "joining" | "ready" | "calling" | "talking"} Status */
@@ -29,6 +30,7 @@ import { Rendezvous } from "./signalling/rendezvous.js";
  * @property {string | URL} rendezvousURL
  * @property {string} name
  * @property {() => Promise<{username: string, password: string}>} credentials
+ * @property {boolean | {timeout?: number}} [reconnect] as that of MsrpClient.connect
  */
 
 /** Pictures that every browser shows. */
@@ -77,16 +79,18 @@ export class Chat extends EventTarget {
     const { signal } = (this.#joining = new AbortController());
     this.#set({ status: "joining", problem: "" });
     try {
-      const credentials = await this.#options.credentials();
-      const client = await MsrpClient.connect(this.#options.url, { credentials: this.#options.credentials, signal });
+      const { name, credentials, reconnect } = this.#options;
+      const client = await MsrpClient.connect(this.#options.url, { credentials, reconnect, signal });
       if (signal.aborted) return await client.close();
       this.#client = client;
+      client.addEventListener("connectionstatechange", () => this.#changed());
       client.closed.then((error) => {
         if (this.#client === client && error) this.#leave(`${error.message}`);
       });
-      const rendezvous = await Rendezvous.connect(this.#options.rendezvousURL, { name: this.#options.name, ...credentials, signal });
+      const rendezvous = await Rendezvous.connect(this.#options.rendezvousURL, { name, credentials, reconnect, signal });
       if (signal.aborted) return rendezvous.close();
       this.#rendezvous = rendezvous;
+      rendezvous.addEventListener("connectionstatechange", () => this.#changed());
       rendezvous.addEventListener("incoming", (event) => this.#answer(/** @type {any} */ (event).call));
       rendezvous.closed.then((error) => {
         if (this.#rendezvous === rendezvous && error) this.#leave(error.message);
@@ -170,6 +174,7 @@ export class Chat extends EventTarget {
   #talk(session, call) {
     this.#session = session;
     this.#call = call;
+    call.keep(session);
     call.addEventListener("bye", () => {
       if (this.#call !== call) return;
       this.#note(call.reason === "hung up" ? `${call.peer} ended the conversation.` : sentence(`The conversation ended: ${call.reason || `${call.peer} left`}`));
@@ -188,6 +193,11 @@ export class Chat extends EventTarget {
   /** Whether messages flow already. */
   get connected() {
     return this.#session?.connectionState === "connected";
+  }
+
+  /** Whether a connection was lost and may come back. */
+  get reconnecting() {
+    return this.#client?.connectionState === "reconnecting" || this.#rendezvous?.connectionState === "reconnecting" || this.#session?.connectionState === "disconnected";
   }
 
   /** Ends the call under way. */
@@ -209,34 +219,40 @@ export class Chat extends EventTarget {
 
   /** @param {string} text */
   sendText(text) {
-    if (!this.#session) return;
-    const message = this.#session.send(text);
-    this.#follow(message, { kind: "text", text });
+    this.#send({ kind: "text", text }, (session, again) => session.send(text, { again }));
   }
 
   /** @param {File} file */
   sendFile(file) {
     if (!this.#session) return;
     const isPicture = pictures.test(file.type);
-    const message = this.#session.sendFile(file);
-    this.#follow(message, { kind: isPicture ? "image" : "file", name: file.name, type: file.type, url: URL.createObjectURL(file) });
+    this.#send({ kind: isPicture ? "image" : "file", name: file.name, type: file.type, url: URL.createObjectURL(file) }, (session, again) => session.sendFile(file, { again }));
   }
 
   /**
-   * @param {import("./webmsrp.js").MsrpOutgoingMessage} message
    * @param {Partial<Entry>} entry
+   * @param {(session: import("./webmsrp.js").MsrpSession, again?: import("./webmsrp.js").MsrpOutgoingMessage) => import("./webmsrp.js").MsrpOutgoingMessage} send
    */
-  #follow(message, entry) {
-    const added = this.#add({ direction: "out", state: "sending", size: message.size, abort: () => message.abort(), ...entry });
-    const update = () => {
-      added.state = message.state;
-      added.done = message.acknowledged;
-      added.error = message.error ? textOf(message.error) : "";
-      if (message.state !== "sending") added.abort = undefined;
-      this.#changed();
+  #send(entry, send) {
+    const session = this.#session;
+    if (!session) return;
+    const added = this.#add({ direction: "out", state: "sending", ...entry });
+    const begin = (/** @type {import("./webmsrp.js").MsrpOutgoingMessage | undefined} */ before) => {
+      const message = send(session, before);
+      added.size = message.size;
+      const update = () => {
+        const { state, error } = message;
+        added.state = state;
+        added.done = message.acknowledged;
+        added.error = error ? textOf(error) : "";
+        added.abort = state === "sending" ? () => message.abort() : undefined;
+        added.again = error instanceof MsrpError && error.kind === "lost" && this.#session === session ? () => begin(message) : undefined;
+        this.#changed();
+      };
+      message.addEventListener("progress", update);
+      update();
     };
-    message.addEventListener("progress", update);
-    if (message.state !== "sending") update();
+    begin(undefined);
   }
 
   /** @param {import("./webmsrp.js").MsrpIncomingMessage} message */
@@ -303,6 +319,7 @@ export class Chat extends EventTarget {
       url: "",
       error: "",
       abort: undefined,
+      again: undefined,
       ...entry,
     });
     this.entries = [...this.entries, added];

@@ -1,5 +1,6 @@
 import { abortable } from "./abort.js";
 import { MsrpError } from "./errors.js";
+import { onWake, patienceOf, recover } from "./recovery.js";
 import { acquireCore, releaseCore } from "./rpc.js";
 import { MsrpSession } from "./session.js";
 
@@ -13,8 +14,14 @@ export class MsrpClient extends EventTarget {
   #options;
   /** @type {Set<MsrpSession>} */
   #sessions = new Set();
-  /** @type {"connecting" | "connected" | "closed"} */
+  /** @type {"connecting" | "connected" | "reconnecting" | "closed"} */
   #state = "connecting";
+  /** For how long a lost connection is tried again, 0 for not at all. */
+  #patience;
+  /** Why the connection that the core has made is gone already. @type {MsrpError | undefined} */
+  #gone;
+  /** Ends with the client. */
+  #life = new AbortController();
   /** @type {(error: MsrpError | undefined) => void} */
   #settleClosed = () => {};
 
@@ -30,9 +37,15 @@ export class MsrpClient extends EventTarget {
     this.#core = core;
     this.#options = options;
     this.#number = core.number();
+    this.#patience = patienceOf(options.reconnect);
     /** @type {Promise<MsrpError | undefined>} */
     this.closed = new Promise((resolve) => (this.#settleClosed = resolve));
-    core.listen("client", this.#number, (event) => this.#end(event.error instanceof Error ? event.error : event.error && MsrpError.from(event.error)));
+    core.listen("client", this.#number, (event) => {
+      if (event.event === "lost") this.#lose(MsrpError.from(event.error));
+      else this.#end(event.error);
+    });
+    const stop = onWake(() => this.#state === "connected" && core.call("check", { client: this.#number }).catch(() => {}));
+    this.#life.signal.addEventListener("abort", stop);
   }
 
   /**
@@ -52,14 +65,66 @@ export class MsrpClient extends EventTarget {
     });
     const client = new MsrpClient(core, target.href, options);
     try {
-      const { username, password } = (await abortable((async () => options.credentials?.())(), signal)) ?? options;
-      await abortable(core.call("connect", { client: client.#number, url: target.href, secure: client.#secure, chunkSize: options.chunkSize ?? 0, username, password }), signal);
+      await client.#open(signal);
     } catch (error) {
       await client.close();
       throw error;
     }
     client.#setState("connected");
+    if (client.#gone) client.#lose(client.#gone);
     return client;
+  }
+
+  /** @param {AbortSignal | undefined} signal Opens a WebSocket and authenticates. */
+  async #open(signal) {
+    this.#gone = undefined;
+    const { credentials, chunkSize = 0 } = this.#options;
+    const { username, password } = (await abortable((async () => credentials?.())(), signal)) ?? this.#options;
+    await abortable(this.#core.call("connect", { client: this.#number, url: this.url, secure: this.#secure, chunkSize, username, password }), signal);
+  }
+
+  /** @param {MsrpError} error The WebSocket is gone. */
+  #lose(error) {
+    this.#gone = error;
+    if (this.#state !== "connected") return; // whoever opens it looks
+    if (this.#patience > 0) this.#recover(error);
+    else this.#end(error);
+  }
+
+  /** @param {unknown} cause Connects anew, and ends it all if that fails. */
+  async #recover(cause) {
+    this.#setState("reconnecting");
+    const open = async (/** @type {AbortSignal} */ signal) => {
+      await this.#open(signal);
+      if (this.#gone) throw this.#gone;
+    };
+    try {
+      await recover(open, this.#patience, this.#life.signal);
+    } catch (error) {
+      const refused = error instanceof MsrpError && error.code ? error : undefined;
+      this.#end(refused ?? new MsrpError("The connection was lost and did not come back. Check the network, then connect again; what was not confirmed may or may not have arrived.", { kind: "lost", cause: error ?? cause }));
+      return;
+    }
+    this.#setState("connected");
+    for (const session of this.#sessions) session._negotiate();
+  }
+
+  /** Resolves once there is a connection. */
+  async #connected() {
+    while (this.#state === "reconnecting") await new Promise((resolve) => this.addEventListener("connectionstatechange", resolve, { once: true }));
+    if (this.#state === "closed") throw closed();
+  }
+
+  /** What sessions know of it. */
+  get #link() {
+    const state = () => this.#state;
+    return {
+      connected: () => this.#connected(),
+      get connectionState() {
+        return state();
+      },
+      patience: this.#patience,
+    };
   }
 
   get connectionState() {
@@ -81,7 +146,7 @@ export class MsrpClient extends EventTarget {
       noDirect: options.direct === false,
       secure: options.secure ?? this.#secure,
       displayName: (options.displayName ?? "").replace(/\s+/g, "_"),
-    }, async () => (await this.#options.credentials?.()) ?? {});
+    }, async () => (await this.#options.credentials?.()) ?? {}, this.#link);
     this.#sessions.add(session);
     session.closed.then(() => this.#sessions.delete(session));
     return session;
@@ -97,6 +162,7 @@ export class MsrpClient extends EventTarget {
   /** @param {MsrpError | undefined} error */
   #end(error) {
     if (this.#state === "closed") return;
+    this.#life.abort();
     for (const session of this.#sessions) session._end(error ?? closed());
     this.#core.listen("client", this.#number, undefined);
     this.#setState("closed");
@@ -107,7 +173,7 @@ export class MsrpClient extends EventTarget {
     }
   }
 
-  /** @param {"connected" | "closed"} state */
+  /** @param {"connected" | "reconnecting" | "closed"} state */
   #setState(state) {
     if (this.#state === "closed") return;
     this.#state = state;

@@ -29,6 +29,8 @@ const kinds = {
   size: "The message is larger than the other side takes. Send a smaller one.",
 };
 
+const unconfirmed = "This message may have arrived: the connection was lost before it was confirmed. Ask the other side, or send it again.";
+
 /** @typedef {import("./webmsrp.d.ts").MsrpError["kind"]} Kind */
 
 export class MsrpError extends Error {
@@ -64,7 +66,7 @@ export class MsrpError extends Error {
   static from(o) {
     const cause = new Error(o.message);
     if (o.code) return MsrpError.status(o.code, o.comment, { messageId: o.messageId, cause });
-    const text = o.kind && kinds[o.kind];
+    const text = o.kind === "lost" && o.messageId ? unconfirmed : o.kind && kinds[o.kind];
     return new MsrpError(text || sentence(o.message), { kind: o.kind, messageId: o.messageId, cause });
   }
 }

@@ -12,6 +12,9 @@ import { servePort } from "./sources.js";
 /** How much of an incoming message is fetched at once. */
 const readSize = 256 << 10;
 
+/** The most octets that are copied to the core at once. */
+const copied = 256 << 10;
+
 const binary = "application/octet-stream";
 
 const idCharacters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -23,11 +26,10 @@ export function newMessageId() {
 
 export class MsrpOutgoingMessage extends EventTarget {
   #core;
-  #number;
-  /** @type {Record<string, any>} */
+  /** In the core, of the last attempt to send it. */
+  #number = 0;
+  /** What is sent. @type {Record<string, any>} */
   #request;
-  /** @type {Transferable[]} */
-  #transfer = [];
   /** @type {ReadableStream<Uint8Array> | undefined} */
   #stream;
   /** Ends the stream that is sent. @type {(reason: unknown) => void} */
@@ -37,7 +39,12 @@ export class MsrpOutgoingMessage extends EventTarget {
   #acknowledged = 0;
   /** @type {Error | undefined} */
   #error;
-  #started = false;
+  /** The session of the core that it was given to, counted. */
+  #generation = -1;
+  /** Whether the core has begun to send it. */
+  #begun = false;
+  /** Whether the session sends it again where it may have arrived. */
+  #mayRepeat = () => false;
   #paused = false;
   #successReport = true;
   /** @type {unknown} */
@@ -54,8 +61,7 @@ export class MsrpOutgoingMessage extends EventTarget {
   constructor(core, body, options) {
     super();
     this.#core = core;
-    this.#number = core.number();
-    this.messageId = newMessageId();
+    this.messageId = options.again?.messageId ?? newMessageId();
     if (options.wrapper || options.notify) {
       const type = options.contentType ?? (typeof body === "string" ? "text/plain;charset=UTF-8" : (body instanceof Blob && body.type) || binary);
       const extra = options.notify ? askHeaders(this.messageId, options.notify) : [];
@@ -74,10 +80,11 @@ export class MsrpOutgoingMessage extends EventTarget {
       type = body.type || type;
       this.size = body.size;
     } else if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) {
-      // A copy, because the caller may change or transfer it while it waits.
-      content = body instanceof ArrayBuffer ? new Uint8Array(body.slice(0)) : new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice();
-      this.size = content.length;
-      this.#transfer = [content.buffer];
+      // A copy, because the caller may change or transfer it while it waits; of
+      // much in a Blob, which then goes to the core without another.
+      const octets = /** @type {Uint8Array<ArrayBuffer>} */ (body instanceof ArrayBuffer ? new Uint8Array(body) : new Uint8Array(body.buffer, body.byteOffset, body.byteLength));
+      content = octets.length > copied ? new Blob([octets]) : octets.slice();
+      this.size = octets.length;
     } else if (body instanceof ReadableStream) {
       if (body.locked) throw new TypeError("the stream is locked: somebody reads it already");
       this.#stream = body;
@@ -88,7 +95,6 @@ export class MsrpOutgoingMessage extends EventTarget {
     this.contentType = options.contentType ?? type;
     this.#successReport = options.successReport !== false;
     this.#request = {
-      message: this.#number,
       messageId: this.messageId,
       contentType: this.contentType,
       disposition: options.disposition ?? "",
@@ -131,21 +137,38 @@ export class MsrpOutgoingMessage extends EventTarget {
   abort(reason) {
     if (this.#state !== "sending") return;
     this.#abortReason = reason ?? new MsrpError("Sending was stopped.", { kind: "aborted", messageId: this.messageId });
-    if (this.#started) this.#core.call("abort", { message: this.#number }).catch(() => {});
+    if (this.#generation >= 0) this.#core.call("abort", { message: this.#number }).catch(() => {});
     this._fail(/** @type {Error} */ (this.#abortReason));
   }
 
   /** @param {boolean} paused Stops or goes on to read the body, a Blob or a stream. */
   _pause(paused) {
     this.#paused = paused;
-    if (this.#started) this.#core.call("pause", { message: this.#number, paused }).catch(() => {});
+    if (this.#generation >= 0) this.#core.call("pause", { message: this.#number, paused }).catch(() => {});
   }
 
-  /** @param {number} session Hands the message to the core. */
-  _start(session) {
-    if (this.#state !== "sending") return;
-    this.#started = true;
+  /**
+   * Hands the message to the core, and once more after the session there has
+   * given way to another.
+   * @param {number} session
+   * @param {number} [generation]
+   * @param {() => boolean} [mayRepeat]
+   */
+  _start(session, generation = 0, mayRepeat = this.#mayRepeat) {
+    if (this.#state === "failed" || this.#state === "delivered" || this.#generation === generation) return;
+    if (this.#begun && !this.#repeats) {
+      this.#lose();
+      return;
+    }
+    this.#core.listen("message", this.#number, undefined);
+    this.#number = this.#core.number();
+    this.#generation = generation;
+    this.#mayRepeat = mayRepeat;
+    this.#begun = true;
     this.#core.listen("message", this.#number, (event) => this.#progress(event));
+    /** @type {Record<string, any>} */
+    const request = { session, generation, message: this.#number, paused: this.#paused, ...this.#request };
+    const transfer = [];
     if (this.#stream) {
       const { port1, port2 } = new MessageChannel();
       try {
@@ -154,12 +177,19 @@ export class MsrpOutgoingMessage extends EventTarget {
         this._fail(/** @type {Error} */ (error));
         return;
       }
-      this.#request.body = port2;
-      this.#transfer = [port2];
+      request.body = port2;
+      transfer.push(port2);
     }
-    this.#core.call("send", { session, paused: this.#paused, ...this.#request }, this.#transfer).catch((error) => this._fail(error));
-    this.#request = {};
-    this.#transfer = [];
+    this.#core.call("send", request, transfer).catch((error) => this._fail(error));
+  }
+
+  /** Whether it may be sent again though it may have arrived. */
+  get #repeats() {
+    return !this.#stream && this.#mayRepeat();
+  }
+
+  #lose() {
+    this._fail(MsrpError.from({ message: "the connection was lost", kind: "lost", messageId: this.messageId }));
   }
 
   /** @param {any} event */
@@ -168,8 +198,13 @@ export class MsrpOutgoingMessage extends EventTarget {
       this._fail(event.error);
       return;
     }
+    if (event.unsent) {
+      this.#begun = this.#stream !== undefined; // which is in other hands
+      return;
+    }
     if (event.error) {
-      this._fail(MsrpError.from(event.error));
+      if (!event.outlived) this._fail(MsrpError.from(event.error));
+      else if (!this.#repeats) this.#lose();
       return;
     }
     this.#acknowledged = event.acknowledged;

@@ -16,7 +16,8 @@ export class MsrpSession extends EventTarget {
   #core;
   #number;
   #credentials;
-  /** @type {"new" | "connecting" | "connected" | "failed" | "closed"} */
+  #client;
+  /** @type {"new" | "connecting" | "connected" | "disconnected" | "failed" | "closed"} */
   #state = "new";
   /** @type {MsrpError | undefined} */
   #error;
@@ -40,6 +41,20 @@ export class MsrpSession extends EventTarget {
   /** Whether the peer's last description says so. */
   #hasNicknames = false;
   #traced = false;
+  /** Whether somebody negotiates when that is needed. */
+  #negotiates = false;
+  /** Whether the next offer is to name another place. */
+  #renews = false;
+  /** How often the core went on in another session. */
+  #generation = 0;
+  /** Whether the core has no session to send in. */
+  #stalled = false;
+  /** Whether the peer takes nothing twice, undefined before it has said anything. @type {boolean | undefined} */
+  #resumes;
+  /** Until the relay's token wears out. @type {ReturnType<typeof setTimeout> | undefined} */
+  #renewal;
+  /** While it is disconnected. @type {ReturnType<typeof setTimeout> | undefined} */
+  #late;
   /** Whether somebody is there to be asked about files. */
   #takesFiles = false;
   /** The one that the peer's description offers. @type {MsrpFileOffer | undefined} */
@@ -58,13 +73,17 @@ export class MsrpSession extends EventTarget {
    * @param {number} client
    * @param {Record<string, unknown>} options
    * @param {() => Promise<{username?: string, password?: string}>} credentials
+   * @param {{connected: () => Promise<void>, connectionState: string, patience: number}} [link]
+   *   what waits until the client has a connection, and for how long the session
+   *   may be without a path
    */
-  constructor(core, client, options, credentials) {
+  constructor(core, client, options, credentials, link = { connected: async () => {}, connectionState: "connected", patience: 0 }) {
     super();
     if (core?.number === undefined) throw new TypeError("use MsrpClient.createSession");
     this.#core = core;
     this.#number = core.number();
     this.#credentials = credentials;
+    this.#client = link;
     this.#begun = new Promise((resolve) => (this.#began = () => resolve(undefined)));
     /** @type {Promise<MsrpError | undefined>} */
     this.closed = new Promise((resolve) => (this.#settleClosed = resolve));
@@ -92,7 +111,9 @@ export class MsrpSession extends EventTarget {
       await abortable(Promise.race([this.#described, this.#transfer._settled]), signal);
       if (this.#transfer.error) throw this.#transfer.error;
     }
-    return { type: "offer", sdp: await this.#negotiate("offer", {}, signal) };
+    const sdp = await this.#negotiate("offer", { renew: this.#renews }, signal);
+    this.#renews = false;
+    return { type: "offer", sdp };
   }
 
   /**
@@ -127,7 +148,10 @@ export class MsrpSession extends EventTarget {
     this.#check();
     signal?.throwIfAborted();
     const sdp = await abortable(
-      (async () => this.#call(op, { ...(await this.#credentials()), ...fields }))(),
+      (async () => {
+        await this.#client.connected();
+        return this.#call(op, { ...(await this.#credentials()), ...fields });
+      })(),
       signal,
     );
     this.#began();
@@ -145,6 +169,7 @@ export class MsrpSession extends EventTarget {
     if (type === "offer") await abortable(this.#takeOffer(sdp), signal);
     else if (type === "answer") await abortable(this.#accept(sdp), signal);
     else throw new TypeError(`a description is an "offer" or an "answer", not ${JSON.stringify(type)}`);
+    this.#resumes = /^a=webmsrp-resumes\s/m.test(`${sdp}\n`);
     this.#hasNicknames = /^a=chatroom:(?:.* )?nickname\s/m.test(`${sdp}\n`);
   }
 
@@ -242,6 +267,7 @@ export class MsrpSession extends EventTarget {
    */
   addEventListener(type, listener, options) {
     super.addEventListener(type, listener, options);
+    if (type === "negotiationneeded") this.#negotiates = true;
     if (type === "fileoffer") this.#takesFiles = true;
     if (type !== "trace" || this.#traced) return;
     // It costs time with each request: only from when somebody listens.
@@ -269,9 +295,12 @@ export class MsrpSession extends EventTarget {
       message._settled.then(() => signal.removeEventListener("abort", abort));
     }
     // In order: every message waits for the same promise.
-    this.#begun.then(() => message._start(this.#number));
+    this.#begun.then(() => this.#stalled || message._start(this.#number, this.#generation, this.#mayRepeat));
     return message;
   }
+
+  /** Whether a message may be sent again that may have arrived. */
+  #mayRepeat = () => this.#resumes !== false && this.#client.patience > 0;
 
   /** @param {{signal?: AbortSignal}} [options] */
   async probe({ signal } = {}) {
@@ -302,8 +331,17 @@ export class MsrpSession extends EventTarget {
   #handle(event) {
     switch (event.event) {
       case "state":
-        if (event.state === "closed") this._end(event.error && event.error.kind !== "closed" ? MsrpError.from(event.error) : undefined);
-        else this.#setState(event.state);
+        if (event.state !== "closed") this.#enter(event.state);
+        else if (event.outlived && this.#client.patience > 0) this.#lose(MsrpError.from(event.error));
+        else this.#fail(event.error && event.error.kind !== "closed" ? MsrpError.from(event.error) : undefined);
+        break;
+      case "moved":
+        this.#generation = event.generation;
+        this.#stalled = false;
+        for (const message of this.#outgoing) message._start(this.#number, this.#generation, this.#mayRepeat);
+        break;
+      case "agreed":
+        this.#renewBefore(event.left);
         break;
       case "message":
         this.#take(unwrap(event));
@@ -314,6 +352,49 @@ export class MsrpSession extends EventTarget {
       case "coreended":
         this._end(event.error);
     }
+  }
+
+  /** @param {"connecting" | "connected"} state */
+  #enter(state) {
+    if (state === this.#state || (state === "connecting" && this.#state !== "new")) return; // it was there before
+    clearTimeout(this.#late);
+    this.#setState(state);
+  }
+
+  /** @param {MsrpError} error The path to the peer is gone. */
+  #lose(error) {
+    // A file goes on in a session of its own, from where it was (RFC 5547, section 8.7).
+    if (!this.#negotiates || this.#transfer || this.#taken) {
+      this.#fail(error);
+      return;
+    }
+    this.#stalled = true;
+    if (this.#state !== "disconnected") {
+      const why = () => new MsrpError("The conversation was interrupted, and the other side did not come back. Start a new one; what was not confirmed may or may not have arrived.", { kind: "lost", cause: error });
+      this.#late = setTimeout(() => this.#fail(why()), this.#client.patience);
+      this.#setState("disconnected");
+    }
+    // Where it was the client's connection, another comes first.
+    if (error.kind !== "lost") this._negotiate();
+  }
+
+  /** Asks the page for another exchange, if one is needed and the client has a connection for it. */
+  _negotiate() {
+    if ((this.#state === "disconnected" || this.#renews) && this.#client.connectionState === "connected") this.dispatchEvent(new Event("negotiationneeded"));
+  }
+
+  /**
+   * Has the session move while a quarter of the time of its token is left, and
+   * not at the moment at which the peer does.
+   * @param {number} left in milliseconds, 0 where nobody knows
+   */
+  #renewBefore(left) {
+    clearTimeout(this.#renewal);
+    if (left === 0 || this.#transfer || this.#taken) return;
+    this.#renewal = setTimeout(() => {
+      this.#renews = true;
+      this._negotiate();
+    }, left * (0.75 - Math.random() / 8));
   }
 
   /** @param {any} message What arrived, without its wrapper. */
@@ -335,6 +416,12 @@ export class MsrpSession extends EventTarget {
     file.verified.catch(() => {}).finally(() => this.#files.delete(file));
   }
 
+  /** @param {MsrpError | undefined} error Ends the session, also in the core. */
+  #fail(error) {
+    this._end(error);
+    this.#call("close", {}).catch(() => {}); // a core that is gone has no sessions
+  }
+
   /**
    * Ends the session, for a reason or because it was closed.
    * @param {MsrpError | undefined} error
@@ -344,6 +431,8 @@ export class MsrpSession extends EventTarget {
     this.#error = error;
     this.#core.listen("session", this.#number, undefined);
     this.#composing.close();
+    clearTimeout(this.#renewal);
+    clearTimeout(this.#late);
     const reason = error ?? new MsrpError("The conversation is closed.", { kind: "closed" });
     for (const message of this.#outgoing) message._sessionEnded(reason);
     this.#fileOffer?._end(reason);
@@ -352,7 +441,7 @@ export class MsrpSession extends EventTarget {
     this.#settleClosed(error);
   }
 
-  /** @param {"connecting" | "connected" | "failed" | "closed"} state */
+  /** @param {"connecting" | "connected" | "disconnected" | "failed" | "closed"} state */
   #setState(state) {
     this.#state = state;
     this.dispatchEvent(new Event("connectionstatechange"));

@@ -1,16 +1,21 @@
 // The browser's WebSocket as the protocol core uses it.
 
+import { watchSilence } from "./recovery.js";
+
 /**
  * How many octets may wait for the core to take them. The relay keeps to a
  * window that is far below.
  */
 const maxReceived = 16 << 20;
 
+/** How long a WebSocket may take to open, in milliseconds: browsers wait for minutes on some networks. */
+const openTime = 15_000;
+
 /**
  * Opens a WebSocket with the subprotocol msrp.
  * @param {string} url
  * @param {(at: number, size: number) => Uint8Array<ArrayBuffer>} memory views the core's memory
- * @param {() => void} changed is called when it is open, a message came where there was none, or it is over
+ * @param {() => void} changed is called when it is open, a message came where there was none, the relay is to be asked, or it is over
  * @param {() => void} closed is called when the core has closed it
  */
 export function openSocket(url, memory, changed, closed) {
@@ -25,9 +30,13 @@ export function openSocket(url, memory, changed, closed) {
   port1.onmessage = () => changed();
   /** The body of the message that was taken last, if it was not copied. @type {Uint8Array | undefined} */
   let body;
+  /** Once it is open. @type {ReturnType<typeof watchSilence> | undefined} */
+  let silence;
   const self = {
     opened: false,
     over: false,
+    /** Whether the relay is to be asked for a sign of life. */
+    silent: false,
     /** Why it is over: the code of the WebSocket, or 0 without one. */
     code: 0,
     reason: "",
@@ -73,11 +82,15 @@ export function openSocket(url, memory, changed, closed) {
       return kept;
     },
 
+    /** Asks the relay now. */
+    check: () => silence?.check(),
+
     /** @param {number} code @param {string} reason Nothing is told any more. */
     close(code, reason) {
       changed = () => {};
       self.over = true;
       task.close();
+      stop();
       queue.length = 0;
       socket.onmessage = null;
       socket.close(code, reason);
@@ -87,15 +100,33 @@ export function openSocket(url, memory, changed, closed) {
 
   const end = (/** @type {number} */ code, /** @type {string} */ reason) => {
     if (self.over) return;
+    stop();
     Object.assign(self, { over: true, code, reason });
     changed();
   };
+  const late = setTimeout(() => end(0, ""), openTime);
+  const stop = () => {
+    clearTimeout(late);
+    silence?.stop();
+    silence = undefined;
+  };
   socket.onopen = () => {
+    if (self.over) return;
+    clearTimeout(late);
     self.opened = true;
+    silence = watchSilence(
+      () => {
+        self.silent = true;
+        changed();
+      },
+      () => end(0, "the relay gives no sign of life"),
+    );
     changed();
   };
   socket.onmessage = ({ data }) => {
     if (self.over) return;
+    self.silent = false;
+    silence?.hear();
     // A string where the sender thought that it was text.
     const message = typeof data === "string" ? new TextEncoder().encode(data) : new Uint8Array(data);
     waiting += message.length;

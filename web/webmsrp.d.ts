@@ -22,11 +22,11 @@ export class MsrpError extends Error {
    */
   readonly code?: number;
   /**
-   * "status" for a code; "lost" where the connection broke and nobody knows
-   * what arrived; "closed" after close(); "aborted" after abort(); "type" and
-   * "size" for what the peer does not take; "storage" where a file cannot be
-   * written, for want of room or otherwise; "mismatch" where it is not the one
-   * that was offered.
+   * "status" for a code; "lost" where the connection broke: a message that fails
+   * so may have arrived, and can be sent again; "closed" after close(); "aborted"
+   * after abort(); "type" and "size" for what the peer does not take; "storage"
+   * where a file cannot be written, for want of room or otherwise; "mismatch"
+   * where it is not the one that was offered.
    */
   readonly kind: "status" | "lost" | "closed" | "aborted" | "type" | "size" | "storage" | "mismatch" | "failed";
   /** The message that failed. */
@@ -45,7 +45,7 @@ export interface MsrpCredentials {
 export interface MsrpConnectOptions {
   username?: string;
   password?: string;
-  /** Asked when connecting and before each session for credentials that may last for a short time. */
+  /** Asked for credentials, which may last for a short time, whenever the client connects, and before each offer and answer. */
   credentials?: () => MsrpCredentials | Promise<MsrpCredentials>;
   /** Where msrp.wasm lies, of the same build as this module. Default: beside it. */
   wasmURL?: string | URL;
@@ -56,6 +56,11 @@ export interface MsrpConnectOptions {
   worker?: boolean;
   /** The most octets of body in one SEND, unless the relay grants less. Default: what it grants, else 8 KiB. */
   chunkSize?: number;
+  /**
+   * Whether a connection that was lost is replaced by another, and for how many
+   * milliseconds that is tried. Default: for 2 minutes.
+   */
+  reconnect?: boolean | { timeout?: number };
   /** Gives up connecting. */
   signal?: AbortSignal;
 }
@@ -70,7 +75,11 @@ export class MsrpClient extends EventTarget {
    */
   static connect(url: string | URL, options?: MsrpConnectOptions): Promise<MsrpClient>;
   readonly url: string;
-  readonly connectionState: "connecting" | "connected" | "closed";
+  /**
+   * "reconnecting" while the connection is lost. "closed" after close(), or where
+   * it does not come back.
+   */
+  readonly connectionState: "connecting" | "connected" | "reconnecting" | "closed";
   createSession(options?: MsrpSessionOptions): MsrpSession;
   /** Resolves when the connection has ended, with the reason unless it was close(). */
   readonly closed: Promise<MsrpError | undefined>;
@@ -108,12 +117,17 @@ export interface MsrpDescription {
 export class MsrpSession extends EventTarget {
   private constructor();
   /**
-   * "connected" once messages flow. "failed" where the peer, a relay or the
+   * "connected" once messages flow, "disconnected" while the path to the peer is
+   * lost: what is sent then waits. "failed" where the peer, a relay or the
    * connection ended it, "closed" after close().
    */
-  readonly connectionState: "new" | "connecting" | "connected" | "failed" | "closed";
+  readonly connectionState: "new" | "connecting" | "connected" | "disconnected" | "failed" | "closed";
+  /** Makes an offer, in place of one that was not answered. It waits for a connection. */
   createOffer(options?: { signal?: AbortSignal }): Promise<MsrpDescription>;
-  /** Answers the offer that setRemoteDescription took. */
+  /**
+   * Answers the offer that setRemoteDescription took, and gives up an offer of
+   * this side. Where both sides have made one, the caller ignores the other's.
+   */
   createAnswer(options?: { signal?: AbortSignal }): Promise<MsrpDescription>;
   setRemoteDescription(description: MsrpDescription, options?: { signal?: AbortSignal }): Promise<void>;
   /**
@@ -159,6 +173,12 @@ export class MsrpSession extends EventTarget {
 
 export interface MsrpSessionEventMap {
   connectionstatechange: Event;
+  /**
+   * Another offer and answer are needed, because the path was lost or the
+   * relay's token wears out: signalling has to exchange them. Where nobody listens
+   * a session that loses its path fails.
+   */
+  negotiationneeded: Event;
   message: MsrpMessageEvent;
   /** In setRemoteDescription. createAnswer waits for the decision. Without a listener the file comes as a message. */
   fileoffer: MsrpFileOfferEvent;
@@ -190,6 +210,11 @@ export interface MsrpSendOptions {
    * asked for in a wrapper.
    */
   notify?: ("delivery" | "display")[];
+  /**
+   * A message that failed with kind "lost", to be sent again with the same body:
+   * a peer that remembers what it has received does not show it twice.
+   */
+  again?: MsrpOutgoingMessage;
   /** Aborts the message. */
   signal?: AbortSignal;
 }

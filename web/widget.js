@@ -17,6 +17,7 @@ export const strings = {
   calling: "Calling…",
   talking: "Connected",
   waiting: "Waiting for the other side…",
+  reconnecting: "Reconnecting…",
   offline: "Not connected",
   retry: "Try again",
   hangUp: "Hang up",
@@ -25,6 +26,7 @@ export const strings = {
   attach: "Send a file",
   drop: "Drop to send",
   stop: "Stop",
+  again: "Send again",
   save: "Save",
   picture: "Picture",
   sending: "sending",
@@ -185,7 +187,7 @@ export class MsrpChatElement extends LitElement {
         @paste=${this.#paste}
       >
         <header part="header">
-          <span class="avatar ${talking ? "on" : ""}" aria-hidden="true">${initial(who)}</span>
+          <span class="avatar ${talking && !chat?.reconnecting ? "on" : ""}" aria-hidden="true">${initial(who)}</span>
           <div class="who">
             <strong>${who || strings.ready}</strong>
             <span class="status" role="status">${this.#statusText(status)}</span>
@@ -226,6 +228,7 @@ export class MsrpChatElement extends LitElement {
 
   /** @param {string} status */
   #statusText(status) {
+    if (this.#chat?.reconnecting) return strings.reconnecting;
     if (status === "talking") return this.#chat?.connected ? strings.talking : strings.waiting;
     if (status === "ready") return `${strings.registered} ${this.name}`;
     return strings[/** @type {keyof typeof strings} */ (status)];
@@ -241,6 +244,7 @@ export class MsrpChatElement extends LitElement {
           <time datetime=${entry.time.toISOString()}>${clock.format(entry.time)}</time>
           ${entry.direction === "out" ? tick(entry.state) : nothing}
           ${entry.error ? html`<span class="error" role="alert">${entry.error}</span>` : nothing}
+          ${entry.again ? html`<button type="button" class="quiet" @click=${entry.again}>${strings.again}</button>` : nothing}
         </div>
       </div>
     `;

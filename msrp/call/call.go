@@ -24,6 +24,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/webmsrp/webmsrp/msrp"
 	"github.com/webmsrp/webmsrp/msrp/sdp"
@@ -55,6 +56,11 @@ type Place struct {
 	Verify func(conn *msrp.Conn, peer sdp.Stream) error
 	// Direct is set where Path is a relay's that stands in for this side.
 	Direct bool
+	// Until is when the relay gives the place to nobody any more, zero where that
+	// is not known.
+	Until time.Time
+	// Release is called when the place is not needed any more. It may be nil.
+	Release func()
 }
 
 // A Host provides places; secure asks for one that is reached over TLS. It is
@@ -141,6 +147,17 @@ func (c *Call) Session() *msrp.Session {
 		return nil
 	}
 	return c.leg.session
+}
+
+// Until returns when the place of [Call.Session] ends, by which [Call.Renew] has
+// to have found another, or zero.
+func (c *Call) Until() (t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.leg != nil {
+		t = c.leg.place.Until
+	}
+	return t
 }
 
 // Peer returns what the peer's SDP says, with which the session was started, and

@@ -16,6 +16,7 @@ type leg struct {
 	session  *msrp.Session
 	started  bool
 	replaced atomic.Bool // nobody is told of its state
+	stays    atomic.Bool // another session is at the place
 	previous atomic.Pointer[leg]
 }
 
@@ -35,6 +36,7 @@ func (c *Call) enter(place *Place) (*leg, error) {
 	opts := c.opts.Session
 	opts.URI, opts.Resumes = place.URI, c.latest
 	if c.leg != nil && c.leg.place.URI.Equal(place.URI) {
+		c.leg.stays.Store(true)
 		c.leg.drop()
 		c.leg = nil
 	}
@@ -69,6 +71,7 @@ func (c *Call) stream(l *leg) sdp.Stream {
 		Direction:          c.opts.Direction,
 		File:               c.opts.File,
 		Chatroom:           c.opts.Chatroom,
+		Resumes:            true,
 	}
 	if l.place.Fingerprint != "" && s.Secure() {
 		s.Fingerprints = []string{l.place.Fingerprint}
@@ -135,6 +138,9 @@ func (l *leg) takeOver() {
 
 func (l *leg) close() {
 	l.session.Close()
+	if f := l.place.Release; f != nil && !l.stays.Swap(true) {
+		f()
+	}
 	l.takeOver()
 }
 

@@ -26,11 +26,14 @@ type RelayHost struct {
 	Transport string
 	// NoDirect keeps from asking for direct mode.
 	NoDirect bool
+	// Expires is how long places are wanted. Default: what the relay likes.
+	Expires time.Duration
 	// ChunkSize is the most octets of body in one SEND, if the relay grants no
 	// less. Default: what it grants, else 8 KiB.
 	ChunkSize int
 
 	mu       sync.Mutex
+	alive    func() // asks at the latest place, see KeepAlive
 	reserved *reservation
 }
 
@@ -80,6 +83,17 @@ func (h *RelayHost) Reserve(ctx context.Context, secure bool) error {
 	return nil
 }
 
+// KeepAlive asks the relay at the place that was taken last, which need not
+// stand any more, for a sign of life. It does not wait for it.
+func (h *RelayHost) KeepAlive() {
+	h.mu.Lock()
+	alive := h.alive
+	h.mu.Unlock()
+	if alive != nil {
+		alive()
+	}
+}
+
 // Place implements [Host].
 func (h *RelayHost) Place(ctx context.Context, secure bool) (*Place, error) {
 	h.mu.Lock()
@@ -107,7 +121,7 @@ func (h *RelayHost) take(ctx context.Context, secure bool) (place *Place, expire
 	if err != nil {
 		return nil, 0, err
 	}
-	auth := msrp.Auth{Relay: msrp.Path{relay}, URI: uri, Direct: !h.NoDirect}
+	auth := msrp.Auth{Relay: msrp.Path{relay}, URI: uri, Direct: !h.NoDirect, Release: h.Transport == msrp.TransportWS, Expires: h.Expires}
 	if h.Credentials != nil {
 		if auth.Username, auth.Password, err = h.Credentials(ctx); err != nil {
 			return nil, 0, err
@@ -121,8 +135,16 @@ func (h *RelayHost) take(ctx context.Context, secure bool) (place *Place, expire
 	if h.ChunkSize > 0 && (chunkSize == 0 || h.ChunkSize < chunkSize) {
 		chunkSize = h.ChunkSize
 	}
-	return &Place{
+	h.mu.Lock()
+	h.alive = func() { h.Conn.KeepAlive(grant, uri) }
+	h.mu.Unlock()
+	place = &Place{
 		URI: uri, Path: grant.PathFor(uri), UsePath: grant.UsePath, Conn: h.Conn,
 		Setup: sdp.ActPass, ChunkSize: chunkSize, Fingerprint: grant.Fingerprint, Direct: grant.Direct,
-	}, grant.Expires, nil
+		Release: func() { h.Conn.Release(grant, uri) },
+	}
+	if grant.Expires > 0 {
+		place.Until = time.Now().Add(grant.Expires)
+	}
+	return place, grant.Expires, nil
 }

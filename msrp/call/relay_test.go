@@ -106,6 +106,52 @@ func TestReserve(t *testing.T) {
 	})
 }
 
+// A place that is not needed any more goes back to the relay: a user may have
+// any number of sessions one after the other. Those for long ask for that.
+func TestPlacesGoBack(t *testing.T) {
+	for _, noDirect := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			r, err := relay.New(relay.Config{
+				Host: "relay.example.com", Port: 2855, Users: users{}, MaxTokensPerUser: 3, DefaultExpires: 15 * time.Minute,
+				Dial: func(context.Context, relay.Hop) (msrp.Transport, error) { return nil, relay.ErrRefused },
+			})
+			require.NoError(t, err)
+			defer r.Close()
+			ours, theirs := net.Pipe()
+			go r.Serve(msrp.NewStream(theirs), relay.LinkInfo{WebSocket: true, Secure: true})
+			endpoint := msrp.NewEndpoint(nil)
+			conn := endpoint.NewConn(msrp.NewStream(ours))
+			defer conn.Close()
+			host := &call.RelayHost{
+				Conn: conn, Transport: msrp.TransportWS, NoDirect: noDirect,
+				Relay:       func(bool) (msrp.URI, error) { return call.RelayURI("wss://relay.example.com:2855", true) },
+				Credentials: func(context.Context) (string, string, error) { return "alice", "secret", nil },
+			}
+			for range 10 {
+				c := call.New(call.Options{Endpoint: endpoint, Host: host, Secure: true})
+				offer, err := c.Offer(t.Context())
+				require.NoError(t, err)
+				// An offer that takes another place gives the one of the last back.
+				require.NoError(t, c.Rollback())
+				_, err = c.Offer(t.Context())
+				require.NoError(t, err)
+				assert.WithinDuration(t, time.Now().Add(15*time.Minute), c.Until(), time.Minute)
+				assert.Contains(t, offer, "a=webmsrp-resumes\r\n")
+				require.NoError(t, c.Close())
+			}
+			host.KeepAlive() // where there is none any more
+			synctest.Wait()
+			assert.NoError(t, conn.Err())
+			assert.EqualValues(t, 0, r.Stats().Tokens)
+
+			host.Expires = 12 * time.Hour
+			p, err := host.Place(t.Context(), true)
+			require.NoError(t, err)
+			assert.WithinDuration(t, time.Now().Add(12*time.Hour), p.Until, time.Minute)
+		})
+	}
+}
+
 // RFC 4976, section 5.1: behind a relay SDP tells the way in to the own URI, and
 // requests go the way out.
 func TestPathBehindARelay(t *testing.T) {

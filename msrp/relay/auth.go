@@ -87,7 +87,11 @@ func (l *Link) admit(u *msrp.Unit, user string, proof ...msrp.Field) error {
 		l.respond(u, msrp.StatusOutOfBounds, bound)
 		return nil
 	}
-	direct := l.info.WebSocket && len(u.From) == 1 && hasWord(u.Header.Get("Relay-Features"), "direct")
+	features := ""
+	if l.info.WebSocket && len(u.From) == 1 {
+		features = u.Header.Get("Relay-Features")
+	}
+	direct := hasWord(features, "direct")
 	t := &token{owner: l, client: u.From[:1].Clone()[0], user: user, direct: direct, ofRelay: l.isRelay(u)}
 	if err := r.grant(t, target.Secure(), expires); err != nil {
 		r.config.Log.Warn("token refused", "user", user, "remote", l.info.Remote, "error", err)
@@ -102,12 +106,18 @@ func (l *Link) admit(u *msrp.Unit, user string, proof ...msrp.Field) error {
 		{Name: "Use-Path", Value: usePath.String()},
 		{Name: "Expires", Value: strconv.Itoa(int(expires / time.Second))},
 	}, proof...)
+	var granted []string
 	if direct {
-		features := "direct chunk-size=" + strconv.Itoa(r.config.ChunkSize)
+		granted = append(granted, "direct", "chunk-size="+strconv.Itoa(r.config.ChunkSize))
 		if r.config.Fingerprint != nil && t.uri.Secure() {
-			features += ` fingerprint="` + r.config.Fingerprint() + `"`
+			granted = append(granted, `fingerprint="`+r.config.Fingerprint()+`"`)
 		}
-		header = append(header, msrp.Field{Name: "Relay-Features", Value: features})
+	}
+	if hasWord(features, "release") {
+		granted = append(granted, "release")
+	}
+	if len(granted) > 0 {
+		header = append(header, msrp.Field{Name: "Relay-Features", Value: strings.Join(granted, " ")})
 	}
 	l.respond(u, msrp.StatusOK, header...)
 	return nil

@@ -126,12 +126,15 @@ func (l *Link) respond(u *msrp.Unit, code int, header ...msrp.Field) {
 }
 
 // handleOwn takes a request whose target is the relay itself: its owner asks
-// whether the token still stands.
+// whether the token still stands, or does not need it any more.
 func (l *Link) handleOwn(u *msrp.Unit, rt *route) error {
 	l.accept()
 	switch {
 	case u.Method == msrp.MethodSend && u.Body == nil:
 		l.respond(u, msrp.StatusOK)
+		if t := l.relay.lookup(u.To[0]); t != nil && hasWord(u.Header.Get("Relay-Features"), "release") {
+			l.relay.revoke(t)
+		}
 	case u.Method == msrp.MethodSend && !l.relay.lookup(u.To[0]).isDirect():
 		l.respond(u, msrp.StatusForbidden)
 	default:

@@ -260,6 +260,28 @@ func TestAuth(t *testing.T) {
 		}
 		assert.Equal(t, 200, r.browser().auth("carol", "hidden", carolURI).Code)
 	})
+	t.Run("a token that is given back", func(t *testing.T) {
+		r := newRig(t, func(c *Config) { c.MaxTokensPerUser = 1 })
+		alice, bob := r.browser(), r.peer()
+		granted := func(own, wanted string) (token, features string) {
+			g := alice.auth("alice", "secret", own, "Relay-Features: "+wanted)
+			require.Equal(t, 200, g.Code)
+			return g.Header.Get("Use-Path"), g.Header.Get("Relay-Features")
+		}
+		token, features := granted(aliceURI, "direct release")
+		assert.Regexp(t, `^direct chunk-size=\d+( fingerprint="[^"]*")? release$`, features)
+		// Only its owner can.
+		bob.send("SEND", token, bobURI, nil, "Message-ID: b0b", "Relay-Features: release")
+		alice.want("SEND", aliceURI, token+" "+bobURI)
+		alice.wantSilence(token, aliceURI)
+		id := alice.send("SEND", token, aliceURI, nil, "Message-ID: gone", "Relay-Features: release")
+		alice.wantCode(id, 200, aliceURI, token)
+		id = alice.send("SEND", token, aliceURI, nil, "Message-ID: gone2")
+		alice.wantCode(id, 481, aliceURI, token)
+		other, features := granted(aliceURI, "release")
+		assert.Equal(t, "release", features)
+		assert.NotEqual(t, token, other)
+	})
 	t.Run("another relay's name", func(t *testing.T) {
 		t.Attr("requirement", "R-15")
 		r := newRig(t)

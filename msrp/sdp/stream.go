@@ -96,6 +96,12 @@ type Stream struct {
 	// Chatroom are the features of a chat room, such as [ChatroomNickname]:
 	// nil where there is none, empty where it has none (RFC 7701, section 8).
 	Chatroom []string
+	// Resumes says that the endpoint remembers Message-IDs across the sessions of
+	// one call: what it has received is not presented again when it comes once
+	// more under its Message-ID in a session that a later offer made. So it is safe
+	// to send again what was not confirmed (RFC 4975, section 5.4). The attribute,
+	// a=webmsrp-resumes, is not registered; endpoints that do not know it ignore it.
+	Resumes bool
 	// Attributes are the others, in order.
 	Attributes []Attribute
 }
@@ -224,6 +230,8 @@ func (d *Description) Stream(i int) (s Stream, err error) {
 			}
 		case "msrp-cema":
 			s.CEMA = true
+		case "webmsrp-resumes":
+			s.Resumes = true
 		case "chatroom":
 			// Several lines count as one; SylkServer reads them so.
 			s.Chatroom = append(append([]string{}, s.Chatroom...), strings.Fields(a.Value)...)
@@ -321,6 +329,9 @@ func (s Stream) Media() Media {
 	}
 	if s.Chatroom != nil {
 		add("chatroom", strings.Join(s.Chatroom, " "))
+	}
+	if s.Resumes {
+		add("webmsrp-resumes", "")
 	}
 	m.Attributes = append(m.Attributes, s.Attributes...)
 	return m

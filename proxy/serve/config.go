@@ -36,6 +36,7 @@ type Config struct {
 	PlainPeers                       bool
 	PeerChunk                        string
 	MaxConnections, MaxTokensPerUser int
+	TokenTime                        time.Duration
 	MaxConnectionsPerAddress         int
 	MaxBytesPerSecond                int
 	MaxBuffered                      int64
@@ -94,6 +95,7 @@ func Parse(args []string, out io.Writer) (*Config, error) {
 	fs.StringVar(&c.PeerChunk, "peer-chunk", "8192", "most `octets` in one chunk to a peer, 0 as it comes; exceptions by host:\n8192,*.example.com=0,old.example.net=2048")
 	fs.IntVar(&c.MaxConnections, "max-connections", 10_000, "greatest `number` of connections of clients and peers at a time")
 	fs.IntVar(&c.MaxTokensPerUser, "max-tokens-per-user", 100, "greatest `number` of sessions of one user at a time")
+	settings.Duration(fs, &c.TokenTime, "token-time", 15*time.Minute, "how long a session lasts before its client has to authenticate anew and take\nanother place, unless it asks for another time")
 	fs.IntVar(&c.MaxConnectionsPerAddress, "max-connections-per-address", 1000, "greatest `number` of connections from one address, or IPv6 network of 64 bits,\nat a time; 0 for no limit")
 	fs.IntVar(&c.MaxBytesPerSecond, "max-bytes-per-second", 0, "most `octets` a second that one user sends and is sent, at least 16384; 0 for no\nlimit")
 	fs.Int64Var(&c.MaxBuffered, "max-buffered", 1<<30, "most `octets` that wait for connections, all together: from half of it on\nsenders get credit for less")
@@ -169,6 +171,9 @@ func (c *Config) check() error {
 	}
 	if n := c.MaxBytesPerSecond; n != 0 && n < 16<<10 {
 		return settings.Errorf("--max-bytes-per-second: %d is neither 0 nor at least 16384", n)
+	}
+	if c.TokenTime < time.Second {
+		return settings.Errorf("--token-time: %v is below a second", c.TokenTime)
 	}
 	if c.DrainTimeout < 0 {
 		return settings.Errorf("--drain-timeout: %v is below 0", c.DrainTimeout)

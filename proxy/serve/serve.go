@@ -201,7 +201,7 @@ func (s *Server) start(ctx context.Context) error {
 	s.relay, err = relay.New(relay.Config{
 		Host: c.PublicHost, Port: portOf(secure, c.PublicPort), PlainPort: portOf(plain, c.PublicPlainPort),
 		Realm: c.Realm, Users: s.users, PlainAuth: c.Dev, PlainPeers: c.PlainPeers,
-		MaxLinks: c.MaxConnections, MaxTokensPerUser: c.MaxTokensPerUser,
+		MaxLinks: c.MaxConnections, MaxTokensPerUser: c.MaxTokensPerUser, DefaultExpires: c.TokenTime,
 		MaxBytesPerSecond: c.MaxBytesPerSecond, MaxBuffered: c.MaxBuffered, Guard: &s.lockout,
 		ChunkSize: chunkSize, PeerChunk: c.peerChunk, Fingerprint: fingerprint,
 		Dial: func(ctx context.Context, to relay.Hop) (msrp.Transport, error) {

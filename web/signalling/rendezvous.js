@@ -1,9 +1,35 @@
 // Signalling through the rendezvous of webmsrp serve: names that exchange offers
 // and answers as JSON over a WebSocket.
 
+import { abortable } from "../abort.js";
+import { backOff, onWake, patienceOf, recover, watchSilence } from "../recovery.js";
 import { MsrpError } from "../webmsrp.js";
 
 const subprotocol = "webmsrp-rendezvous";
+
+/** The code that closes a WebSocket which is taken for dead, and replaced. */
+const comesBack = 4000;
+
+/** How long registering may take, in milliseconds. */
+const openTime = 15_000;
+
+/** How long an offer within a call may wait for its answer. */
+const answerTime = 10_000;
+
+/** Refusals of such an offer that are no end of the call: the other side may be away. */
+const passing = [404, 408, 429, 503];
+
+/** @typedef {import("../webmsrp.d.ts").MsrpSession} MsrpSession */
+/** @typedef {import("../webmsrp.d.ts").MsrpCredentials} Credentials */
+/**
+ * @typedef {object} Options
+ * @property {string} name
+ * @property {string} [username]
+ * @property {string} [password]
+ * @property {() => Credentials | Promise<Credentials>} [credentials] asked whenever it connects
+ * @property {boolean | {timeout?: number}} [reconnect] as that of MsrpClient.connect
+ * @property {AbortSignal} [signal] gives up connecting
+ */
 
 /** A call came in: accept or refuse its call. */
 export class IncomingCallEvent extends Event {
@@ -15,82 +41,166 @@ export class IncomingCallEvent extends Event {
 }
 
 /**
- * A name at a rendezvous. Events: "incoming" (IncomingCallEvent), "close".
+ * A name at a rendezvous. Events: "incoming" (IncomingCallEvent),
+ * "connectionstatechange", "close".
  */
 export class Rendezvous extends EventTarget {
-  /** @type {WebSocket} */
+  #url;
+  #options;
+  /** @type {WebSocket | undefined} */
   #socket;
+  /** @type {ReturnType<typeof watchSilence> | undefined} */
+  #silence;
+  /** @type {"connecting" | "connected" | "reconnecting" | "closed"} */
+  #state = "connecting";
   /** @type {Map<string, Call>} */
   #calls = new Map();
+  /** What is to be said once there is a connection again. @type {object[]} */
+  #unsaid = [];
   /** @type {MsrpError | undefined} */
   #error;
+  /** Ends with the registration. */
+  #life = new AbortController();
 
   /**
-   * Registers a name.
+   * Registers a name. A WebSocket that is lost is replaced by another.
    * @param {string | URL} url of the WebSocket
-   * @param {{name: string, username?: string, password?: string, signal?: AbortSignal}} options
+   * @param {Options} options
    * @returns {Promise<Rendezvous>}
    */
-  static connect(url, { name, username, password, signal }) {
-    return new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
-      const target = new URL(url, location.href);
-      target.protocol = target.protocol.replace("http", "ws");
-      const socket = new WebSocket(target, subprotocol);
-      const rendezvous = new Rendezvous(socket, name);
-      const abort = () => {
-        reject(signal?.reason);
-        socket.close();
-      };
-      signal?.addEventListener("abort", abort, { once: true });
-      socket.onopen = () => socket.send(JSON.stringify({ type: "register", name, username, password }));
-      socket.onclose = () => reject(new MsrpError(`The rendezvous at ${target.href} cannot be reached: is the proxy running?`));
-      socket.onmessage = ({ data }) => {
-        signal?.removeEventListener("abort", abort);
-        const message = JSON.parse(data);
-        if (message.type !== "registered") {
-          reject(message.code === 403 ? new MsrpError(because(`${name} is not your name`, message.reason), { code: 403 }) : MsrpError.status(message.code, message.reason));
-          socket.onclose = null;
-          socket.close();
-          return;
-        }
-        rendezvous.name = message.name;
-        rendezvous.#attend();
-        resolve(rendezvous);
-      };
-    });
+  static async connect(url, options) {
+    options.signal?.throwIfAborted();
+    const target = new URL(url, location.href);
+    target.protocol = target.protocol.replace("http", "ws");
+    const rendezvous = new Rendezvous(target, options);
+    await rendezvous.#open(options.signal);
+    rendezvous.#setState("connected");
+    return rendezvous;
   }
 
   /**
-   * @param {WebSocket} socket
-   * @param {string} name
+   * @param {URL} url
+   * @param {Options} options
    */
-  constructor(socket, name) {
+  constructor(url, options) {
     super();
-    this.#socket = socket;
-    this.name = name;
+    this.#url = url;
+    this.#options = options;
+    this.name = options.name;
     /** Resolves when the registration has ended, with the reason unless it was close(). @type {Promise<MsrpError | undefined>} */
     this.closed = new Promise((resolve) => this.addEventListener("close", () => resolve(this.#error?.kind === "closed" ? undefined : this.#error)));
   }
 
-  #attend() {
-    this.#socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
-    this.#socket.onclose = () => this.#end(new MsrpError("The connection to the rendezvous was lost.", { kind: "lost" }));
+  get connectionState() {
+    return this.#state;
+  }
+
+  /** @param {"connected" | "reconnecting" | "closed"} state */
+  #setState(state) {
+    this.#state = state;
+    this.dispatchEvent(new Event("connectionstatechange"));
+  }
+
+  /** For how long a lost WebSocket is tried again. */
+  get #patience() {
+    return patienceOf(this.#options.reconnect);
+  }
+
+  /** @param {AbortSignal | undefined} signal Opens a WebSocket and registers the name. */
+  async #open(signal) {
+    const { name, credentials } = this.#options;
+    const { username, password } = (await abortable((async () => credentials?.())(), signal)) ?? this.#options;
+    const socket = new WebSocket(this.#url, subprotocol);
+    const answer = new Promise((resolve, reject) => {
+      socket.onopen = () => socket.send(JSON.stringify({ type: "register", name, username, password, resumes: this.#patience > 0 }));
+      socket.onmessage = ({ data }) => resolve(JSON.parse(data));
+      socket.onclose = () => reject(new MsrpError(`The rendezvous at ${this.#url.href} cannot be reached: is the proxy running?`));
+    });
+    const late = setTimeout(() => socket.close(), openTime);
+    try {
+      const { type, name: registered, code, reason } = await abortable(answer, signal);
+      if (code === 403) throw new MsrpError(because(`${name} is not your name`, reason), { code });
+      if (type !== "registered") throw MsrpError.status(code, reason);
+      this.name = registered;
+    } catch (error) {
+      socket.onclose = null;
+      socket.close();
+      throw error;
+    } finally {
+      clearTimeout(late);
+    }
+    this.#attend(socket);
+  }
+
+  /** @param {WebSocket} socket */
+  #attend(socket) {
+    this.#socket = socket;
+    const silence = (this.#silence = watchSilence(
+      () => this.#send({ type: "ping" }),
+      () => this.#lose(),
+    ));
+    const stop = onWake(() => silence.check());
+    socket.onmessage = ({ data }) => {
+      silence.hear();
+      this.#receive(JSON.parse(data));
+    };
+    socket.onclose = () => this.#lose();
+    this.#leave = (code) => {
+      silence.stop();
+      stop();
+      socket.onclose = socket.onmessage = null;
+      socket.close(code);
+    };
+  }
+
+  /** Takes leave of the WebSocket. */
+  #leave = (/** @type {number} */ code) => {};
+
+  /** The WebSocket is gone. */
+  async #lose() {
+    this.#leave(comesBack);
+    const error = new MsrpError("The connection to the rendezvous was lost.", { kind: "lost" });
+    if (this.#patience === 0) return this.#end(error);
+    this.#setState("reconnecting");
+    for (const call of [...this.#calls.values()]) call._disconnected(error);
+    try {
+      await recover((signal) => this.#open(signal), this.#patience, this.#life.signal);
+    } catch (problem) {
+      return this.#end(problem instanceof MsrpError && problem.code ? problem : error);
+    }
+    this.#setState("connected");
+    for (const message of this.#unsaid.splice(0)) this.#send(message);
+    for (const call of this.#calls.values()) call._reconnected();
   }
 
   /** @param {any} message */
   #receive(message) {
     if (message.type === "error") {
-      this.#end(message.code === 409 ? new MsrpError(`${this.name} was opened in another place.`, { code: 409 }) : MsrpError.status(message.code, message.reason));
+      if (message.code === 503) this.#lose(); // the server starts anew
+      else this.#end(message.code === 409 ? new MsrpError(`${this.name} was opened in another place.`, { code: 409 }) : MsrpError.status(message.code, message.reason));
       return;
     }
-    if (message.type === "offer") {
-      const call = new Call((m) => this.#send(m), () => this.#calls.delete(message.call), message.call, message.from, message.sdp);
-      this.#calls.set(message.call, call);
-      if (!this.dispatchEvent(new IncomingCallEvent(call)) || !this.#listens) call.refuse(486, "nobody takes calls here");
-      return;
-    }
-    this.#calls.get(message.call)?._receive(message);
+    const call = this.#calls.get(message.call);
+    if (call) call._receive(message);
+    else if (message.type === "offer" && message.again) this.#send({ type: "refuse", call: message.call, to: message.from, code: 481, reason: "the conversation is over", again: message.again });
+    else if (message.type === "offer") this.#ring(new Call(this.#line(message.call), message.call, message.from, message.sdp, false));
+  }
+
+  /** @param {Call} call */
+  #ring(call) {
+    this.#calls.set(call.id, call);
+    if (!this.dispatchEvent(new IncomingCallEvent(call)) || !this.#listens) call.refuse(486, "nobody takes calls here");
+  }
+
+  /**
+   * What a call needs of its rendezvous.
+   * @param {string} id
+   */
+  #line(id) {
+    return {
+      send: (/** @type {object} */ message) => this.#send(message),
+      forget: () => this.#calls.delete(id),
+    };
   }
 
   #listens = false;
@@ -120,7 +230,7 @@ export class Rendezvous extends EventTarget {
       signal?.throwIfAborted();
       if (this.#error) throw this.#error;
       const id = crypto.getRandomValues(new Uint8Array(15)).reduce((s, octet) => s + octet.toString(36).padStart(2, "0"), "");
-      const call = new Call((m) => this.#send(m), () => this.#calls.delete(id), id, to, "");
+      const call = new Call(this.#line(id), id, to, "", true);
       this.#calls.set(id, call);
       const abort = () => {
         call.bye("canceled");
@@ -139,9 +249,10 @@ export class Rendezvous extends EventTarget {
     });
   }
 
-  /** @param {object} message */
+  /** @param {any} message */
   #send(message) {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+    else if (message.type === "bye") this.#unsaid.push(message);
   }
 
   close() {
@@ -150,43 +261,54 @@ export class Rendezvous extends EventTarget {
 
   /** @param {MsrpError | undefined} error */
   #end(error) {
-    if (this.#socket.onclose === null) return;
-    this.#socket.onclose = this.#socket.onmessage = null;
-    this.#socket.close();
+    if (this.#state === "closed") return;
+    this.#leave(1000);
+    this.#life.abort();
     this.#error = error ?? new MsrpError("The rendezvous is closed.", { kind: "closed" });
     for (const call of [...this.#calls.values()]) call._lose(this.#error);
+    this.#setState("closed");
     this.dispatchEvent(new Event("close"));
   }
 }
 
 /**
- * A call: one exchange of descriptions and its end. Event: "bye", after which
+ * A call: exchanges of descriptions and their end. Event: "bye", after which
  * reason says why it ended.
  */
 export class Call extends EventTarget {
-  #send;
-  #forget;
+  #line;
   #over = false;
+  #own;
+  #answered = false;
   reason = "";
+  /** What further offers are about. @type {MsrpSession | undefined} */
+  #session;
+  /** The number of this side's last such offer, and of the other's. */
+  #count = 0;
+  #theirs = 0;
+  /** That waits for its answer. @type {{sdp: string, resolve: (sdp: string) => void, reject: (error: MsrpError) => void} | undefined} */
+  #offered;
+  /** Of what is being exchanged. @type {AbortController | undefined} */
+  #exchange;
   /** @type {(sdp: string) => void} */
   _onanswer = () => {};
   /** @type {(error: MsrpError) => void} */
   _onrefuse = () => {};
 
   /**
-   * @param {(message: object) => void} send
-   * @param {() => void} forget
+   * @param {{send: (message: object) => void, forget: () => void}} line
    * @param {string} id
    * @param {string} peer the other party's name
    * @param {string} offer that of an incoming call
+   * @param {boolean} own whether this side calls
    */
-  constructor(send, forget, id, peer, offer) {
+  constructor(line, id, peer, offer, own) {
     super();
-    this.#send = send;
-    this.#forget = forget;
+    this.#line = line;
     this.id = id;
     this.peer = peer;
     this.offer = offer;
+    this.#own = own;
   }
 
   /** Whether the call has ended. */
@@ -196,7 +318,99 @@ export class Call extends EventTarget {
 
   /** @param {string} sdp Accepts an incoming call. */
   answer(sdp) {
-    if (!this.#over) this.#send({ type: "answer", call: this.id, sdp });
+    if (this.#over) return;
+    this.#answered = true;
+    this.#line.send({ type: "answer", call: this.id, sdp });
+  }
+
+  /**
+   * Has the session of the call go on when its path was lost, or has to change:
+   * offers it anew when it needs that, and answers when the other side does.
+   * @param {MsrpSession} session
+   */
+  keep(session) {
+    this.#session = session;
+    session.addEventListener("negotiationneeded", () => this.#offerAgain(session));
+  }
+
+  /**
+   * Offers the session again until that is answered, or the other side's offer
+   * was.
+   * @param {MsrpSession} session
+   */
+  async #offerAgain(session) {
+    const signal = this.#begin();
+    for (let attempt = 0; !this.#over && !signal.aborted; attempt++) {
+      try {
+        if (attempt > 0) await backOff(attempt, signal);
+        const { sdp } = await session.createOffer({ signal });
+        const answer = await abortable(this.#askAgain(sdp), signal);
+        await session.setRemoteDescription({ type: "answer", sdp: answer }, { signal });
+        return;
+      } catch (error) {
+        this.#offered = undefined;
+        // Refused credentials are not tried again, lest the user is locked out.
+        const { code } = /** @type {MsrpError} */ (error);
+        if (code === 401 || code === 403 || session.connectionState === "closed" || session.connectionState === "failed") return;
+      }
+    }
+  }
+
+  /** Begins an exchange, in place of one that is under way. */
+  #begin() {
+    this.#exchange?.abort();
+    this.#exchange = new AbortController();
+    return this.#exchange.signal;
+  }
+
+  /**
+   * @param {string} sdp
+   * @returns {Promise<string>} the answer
+   */
+  #askAgain(sdp) {
+    /** @type {Promise<string>} */
+    const answered = new Promise((resolve, reject) => (this.#offered = { sdp, resolve, reject }));
+    const late = setTimeout(() => this.#offered?.reject(refusal(408, "", this.peer)), answerTime);
+    this.#say(sdp);
+    return answered.finally(() => {
+      clearTimeout(late);
+      this.#offered = undefined;
+    });
+  }
+
+  /** @param {string} sdp Makes an offer within the call. */
+  #say(sdp) {
+    this.#line.send({ type: "offer", call: this.id, to: this.peer, sdp, again: ++this.#count });
+  }
+
+  /** Comes back to the call: the other side, and the server, have to hear of it. */
+  _reconnected() {
+    if (this.#session) this.#offerAgain(this.#session);
+  }
+
+  /** @param {any} message The other side's offer within the call. */
+  async #answerAgain({ from, sdp, again }) {
+    const session = this.#session;
+    if (from !== this.peer || !session) {
+      this.#line.send({ type: "refuse", call: this.id, to: from, code: 481, reason: "the conversation does not go on", again });
+      return;
+    }
+    if (again <= this.#theirs) return;
+    this.#theirs = again;
+    if (this.#own && this.#offered) {
+      // Where both offer, the caller's counts. It may have been answered where
+      // nobody listened any more.
+      this.#say(this.#offered.sdp);
+      return;
+    }
+    const signal = this.#begin();
+    try {
+      await session.setRemoteDescription({ type: "offer", sdp }, { signal });
+      const answer = await session.createAnswer({ signal });
+      this.#line.send({ type: "answer", call: this.id, sdp: answer.sdp, again });
+    } catch {
+      // The other side offers again, or this one when it has a connection.
+    }
   }
 
   /**
@@ -210,25 +424,44 @@ export class Call extends EventTarget {
 
   /** @param {string} [reason] Ends the call. */
   bye(reason = "") {
-    this.#finish({ type: "bye", call: this.id, reason });
+    this.#finish({ type: "bye", call: this.id, to: this.peer, reason });
   }
 
-  /** @param {{type: string, call: string, code?: number, reason: string}} message */
+  /** @param {{type: string, call: string, to?: string, code?: number, reason: string}} message */
   #finish(message) {
     if (this.#over) return;
-    this.#send(message);
+    this.#line.send(message);
     this.#end(message.reason);
   }
 
   /** @param {any} message */
   _receive(message) {
     if (message.type === "answer") {
-      this._onanswer(message.sdp);
+      if (!message.again) {
+        this.#answered = true;
+        this._onanswer(message.sdp);
+      } else if (message.again === this.#count) this.#offered?.resolve(message.sdp);
+      return;
+    }
+    if (message.type === "offer") {
+      if (message.again) this.#answerAgain(message);
       return;
     }
     if (this.#over) return;
+    if (message.type === "refuse" && this.#answered) {
+      if (message.again !== this.#count) return;
+      if (passing.includes(message.code)) {
+        this.#offered?.reject(refusal(message.code, message.reason, this.peer));
+        return;
+      }
+    }
     this._onrefuse(message.type === "refuse" ? refusal(message.code, message.reason, this.peer) : new MsrpError(because("The call ended", message.reason)));
     this.#end(message.reason);
+  }
+
+  /** @param {MsrpError} error The WebSocket is gone: only a call that was answered goes on. */
+  _disconnected(error) {
+    if (!this.#answered) this._lose(error);
   }
 
   /** @param {MsrpError} error Ends the call with its rendezvous. */
@@ -240,8 +473,9 @@ export class Call extends EventTarget {
   /** @param {string} reason */
   #end(reason) {
     this.#over = true;
+    this.#exchange?.abort();
     this.reason = reason ?? "";
-    this.#forget();
+    this.#line.forget();
     this.dispatchEvent(new Event("bye"));
   }
 }

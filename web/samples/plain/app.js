@@ -19,8 +19,9 @@ call.addEventListener("submit", async (event) => {
 
     const rendezvous = await Rendezvous.connect(new URL("rendezvous", relay), { name, username, password });
     const offer = await session.createOffer();
-    const { answer } = await rendezvous.call(peer, offer.sdp);
+    const { call: made, answer } = await rendezvous.call(peer, offer.sdp);
     await session.setRemoteDescription({ type: "answer", sdp: answer });
+    made.keep(session); // goes on after a lost connection
 
     call.hidden = true;
     say.hidden = false;

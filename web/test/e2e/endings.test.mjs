@@ -76,7 +76,7 @@ async function startBoth(t) {
   const worker = await readFile(new URL("../../dist/worker.js", import.meta.url));
   const own = { "in-page.js": inPage, "watch.js": watch, "worker.js": destructible, "real-worker.js": worker };
   const site = await startSite(t, (variant, file) => ({ body: own[file], headers: { "Content-Security-Policy": policies(variant, file) } }));
-  const server = await startDev(t, `--origin=${site.origin}`, "--max-tokens-per-user=3000");
+  const server = await startDev(t, `--origin=${site.origin}`);
   const { username, password } = await (await fetch(new URL("credentials?name=alice", server.url))).json();
   const address = (host) => {
     const settings = new URLSearchParams({ relay: `${server.url.replace("http", "ws")}msrp`, username, password, worker: String(host === "worker") });
@@ -89,10 +89,10 @@ async function startBoth(t) {
 const first = `(${watchGo})(); (${watchPage})();`;
 
 /** Starts everything that can wait, and notes how each ends. */
-async function begin(host) {
+async function begin(host, reconnect) {
   const api = await import(`/${host}/in-page.js`);
   const { connect, pair, next, pattern, streamOf, MsrpError } = api;
-  const client = await connect();
+  const client = await connect({ reconnect });
   const [alice, bob] = await pair(client);
   const answering = client.createSession();
   await answering.setRemoteDescription(await client.createSession().createOffer());
@@ -173,7 +173,17 @@ const expectedOutcomes = {
 
 /** What dies, and in which hosts it can. */
 const deaths = {
-  "the proxy": { hosts: ["worker", "page"], kill: (page, server) => server.kill("SIGKILL") },
+  "the proxy": { hosts: ["worker", "page"], reconnect: false, kill: (page, server) => server.kill("SIGKILL") },
+  "the proxy for longer than is waited": { hosts: ["worker", "page"], reconnect: { timeout: 500 }, kill: (page, server) => server.kill("SIGKILL") },
+  "the client while it waits for the proxy": {
+    hosts: ["worker"],
+    kill: async (page, server) => {
+      server.kill("SIGKILL");
+      await page.evaluate(() => window.api.reaches(window.client, "reconnecting"));
+      await page.evaluate(() => window.client.close());
+    },
+    otherwise: { "client.closed": "fulfilled with undefined" },
+  },
   "the worker": { hosts: ["worker"], kill: (page) => page.evaluate(() => window.workers.at(-1).deref().terminate()) },
   "the program": {
     hosts: ["worker", "page"],
@@ -190,21 +200,21 @@ const deaths = {
 for (const [browserName, start] of Object.entries(browsers)) {
   test(`nothing hangs in ${browserName}`, async (t) => {
     const browser = await start(t);
-    for (const [what, { hosts, kill }] of Object.entries(deaths)) {
+    for (const [what, { hosts, reconnect, kill, otherwise }] of Object.entries(deaths)) {
       for (const host of hosts) {
         await t.test(`when ${what} dies (${host})`, { timeout: 2 * guard }, async (t) => {
           const { server, address } = await startBoth(t);
           const page = await openPage(t, browser, address(host), { first, expected: /WebSocket|ws:|wasm|null function|RuntimeError|memory access|unreachable|indirect call|out of bounds|fatal error|runtime|goroutine|panic|call stack|too much recursion|NS_ERROR/ });
-          await page.evaluate(begin, host);
+          await page.evaluate(begin, host, reconnect);
           // Frozen, it answers nothing more.
           server.kill("SIGSTOP");
           await page.evaluate(() => window.start());
           await kill(page, server);
           await page.evaluate(() => window.all);
           const { outcomes, states } = await page.evaluate(() => window.after());
-          assert.deepEqual(outcomes, expectedOutcomes);
+          assert.deepEqual(outcomes, { ...expectedOutcomes, ...otherwise });
           assert.deepEqual(states, ["closed", "failed", "failed"]);
-          if (what === "the proxy") return;
+          if (kill.length > 1) return; // there is no proxy
           server.kill("SIGCONT");
           await page.evaluate(async () => (await window.api.connect()).close());
           await noWorkers(page);

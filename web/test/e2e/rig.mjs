@@ -8,6 +8,7 @@ import { createHash, X509Certificate } from "node:crypto";
 import { EventEmitter, once } from "node:events";
 import { access, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
+import { connect as connectTCP, createServer as createTCPServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import readline from "node:readline";
@@ -102,12 +103,13 @@ export class Process extends EventEmitter {
       const look = (line) => {
         const found = find(line);
         if (found) done(resolve, found);
+        return found;
       };
       const over = (status) => done(reject, new Error(`the process ended with ${status}:\n${this.#output}`));
       const late = setTimeout(() => done(reject, new Error(`the line did not come; there was:\n${this.#output}`)), 2 * guard);
       this.on("line", look);
       this.on("ended", over);
-      for (const line of this.#output.split("\n").slice(0, -1)) look(line);
+      this.#output.split("\n").slice(0, -1).some(look); // no further than what is found
     });
   }
 }
@@ -224,12 +226,65 @@ export async function openPage(t, browser, url, { expected = /(?!)/, dark = fals
   if (first) await page.evaluateOnNewDocument(first);
   const errors = [];
   const note = (text) => expected.test(text) || errors.push(text);
+  if (process.env.DBG) page.on("console", (m) => console.log("PAGE", m.text()));
   page.on("pageerror", (error) => note(String(error)));
   page.on("console", (message) => ["error", "warn"].includes(message.type()) && note(message.text()));
   page.on("requestfailed", (request) => note(`${request.url()} ${request.failure()?.errorText}`));
   t.after(() => assert.deepEqual(errors, [], "the page has errors on its console"));
   await page.goto(url, { waitUntil: "load" });
   return page;
+}
+
+/**
+ * A network between pages and a server, which can be cut: connections to its
+ * origin go on to the server.
+ */
+export async function startNetwork(t, url) {
+  const { port } = new URL(url);
+  const pairs = new Set();
+  let open = true;
+  let left = Infinity;
+  let full = () => {};
+  const count = (data) => {
+    if ((left -= data.length) > 0) return;
+    left = Infinity;
+    full();
+  };
+  const server = createTCPServer({ allowHalfOpen: true }, (near) => {
+    if (!open) return near.resetAndDestroy();
+    const far = connectTCP({ port, host: "127.0.0.1", allowHalfOpen: true });
+    const pair = [near, far];
+    pairs.add(pair);
+    const over = () => {
+      pairs.delete(pair);
+      for (const socket of pair) socket.destroy();
+    };
+    for (const [from, to] of [pair, pair.toReversed()]) from.on("error", over).on("close", over).on("data", count).pipe(to);
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const network = {
+    origin: `ws://127.0.0.1:${server.address().port}`,
+    /** Resets every connection: both ends learn of it. */
+    reset() {
+      for (const pair of pairs) for (const socket of pair) socket.resetAndDestroy();
+    },
+    /** No connection there is carries anything more to the pages, and from them, and nobody is told. New ones do. */
+    freeze({ from = true } = {}) {
+      for (const [near, far] of pairs) {
+        far.unpipe(near).resume();
+        if (from) near.unpipe(far).resume();
+      }
+    },
+    /** Waits until so many octets more have passed. */
+    passed: (octets) => new Promise((resolve) => ([left, full] = [octets, resolve])),
+    /** Lets no connection be made, or again. */
+    allow: (allowed) => (open = allowed),
+  };
+  t.after(() => {
+    server.close();
+    network.reset();
+  });
+  return network;
 }
 
 /**

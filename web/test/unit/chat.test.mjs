@@ -232,7 +232,7 @@ test("closing just when everything is there leaves nothing behind", async (t) =>
 
 test("a relay that is lost while joining ends that, and its reason stays", async (t) => {
   const at = await startServer(t);
-  const { chat, there, joining } = await watched(t, "alice", { url: at.relay, credentials: () => at.credentials("alice") });
+  const { chat, there, joining } = await watched(t, "alice", { url: at.relay, credentials: () => at.credentials("alice"), reconnect: false });
   await at.crash();
   await until(chat, is("offline"));
   const { problem } = chat;
@@ -246,7 +246,7 @@ test("a relay that is lost while joining ends that, and its reason stays", async
 
 test("a relay that is lost while calling ends that, and its reason stays", async (t) => {
   const at = await startServer(t);
-  const { chat, there } = await registered(t, "alice", { url: at.relay, credentials: () => at.credentials("alice") });
+  const { chat, there } = await registered(t, "alice", { url: at.relay, credentials: () => at.credentials("alice"), reconnect: false });
   const calling = chat.call("bob");
   const { call } = await there.expect("offer");
   await at.crash();
@@ -258,7 +258,7 @@ test("a relay that is lost while calling ends that, and its reason stays", async
 
 test("a relay that is lost while talking is noted", async (t) => {
   const at = await startServer(t);
-  const options = (name) => ({ url: at.relay, rendezvousURL: at.rendezvous, credentials: () => at.credentials(name) });
+  const options = (name) => ({ url: at.relay, rendezvousURL: at.rendezvous, credentials: () => at.credentials(name), reconnect: false });
   const [alice, bob] = [await join(t, "alice", options("alice")), await join(t, "bob", options("bob"))];
   await alice.call("bob");
   await until(bob, is("talking"));

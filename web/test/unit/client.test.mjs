@@ -183,11 +183,11 @@ test("closing ends the sessions, the client and the core, each once", async (t) 
   assert.throws(() => client.createSession(), (error) => error instanceof MsrpError && error.kind === "closed");
 });
 
-test("a lost connection ends the sessions with the reason", async (t) => {
-  const { client, worker, request } = await connect(t);
+test("a lost connection ends the sessions with the reason, if it is not to come back", async (t) => {
+  const { client, worker, request } = await connect(t, { reconnect: false });
   const session = client.createSession();
   await worker.serve("session");
-  worker.say({ event: "clientclosed", client: request.client, error: lost });
+  worker.say({ event: "lost", client: request.client, error: lost });
   const reason = await client.closed;
   assert.equal(reason.kind, "lost");
   assert.equal(await session.closed, reason);
@@ -197,6 +197,81 @@ test("a lost connection ends the sessions with the reason", async (t) => {
   await client.close();
   await turns();
   assert.equal(worker.terminated, 1);
+});
+
+/** A client whose connection was just lost, and what it goes through. */
+async function lose(t, options) {
+  const { worker, request, client } = await connect(t, { credentials: () => ({ username: "alice", password: "fresh" }), ...options });
+  const states = [];
+  client.addEventListener("connectionstatechange", () => states.push(client.connectionState));
+  worker.say({ event: "lost", client: request.client, error: lost });
+  assert.deepEqual(states, ["reconnecting"]);
+  return { worker, request, client, states };
+}
+
+test("a lost connection is replaced, with credentials asked for again", async (t) => {
+  let asked = 0;
+  const { worker, request, client, states } = await lose(t, { credentials: () => ({ username: `alice${++asked}`, password: "fresh" }) });
+  const session = client.createSession();
+  await worker.serve("session");
+  const offering = session.createOffer();
+  await worker.refuse("connect", { message: "no MSRP over WebSocket" });
+  const again = await worker.serve("connect");
+  assert.equal(again.client, request.client);
+  assert.equal(again.username, "alice3");
+  // What needs the connection waited for it.
+  await worker.serve("offer", "v=0");
+  await offering;
+  assert.deepEqual(states, ["reconnecting", "connected"]);
+  await close(client, worker);
+});
+
+test("a connection that is lost while it is being replaced is lost", async (t) => {
+  const { worker, request, client, states } = await lose(t);
+  const { id } = await worker.request("connect");
+  worker.say({ event: "lost", client: request.client, error: lost });
+  worker.say({ id, result: null });
+  await worker.serve("connect");
+  await turns();
+  assert.deepEqual(states, ["reconnecting", "connected"]);
+  await close(client, worker);
+});
+
+for (const code of [401, 403]) {
+  test(`credentials that are refused with ${code} are not tried again`, async (t) => {
+    const { worker, client, states } = await lose(t);
+    await worker.refuse("connect", { message: "refused", code });
+    assert.equal((await client.closed).code, code);
+    await worker.serve("disconnect");
+    assert.deepEqual(states, ["reconnecting", "closed"]);
+    assert.equal(worker.requests.length, 0);
+  });
+}
+
+test("a connection that does not come back in time is given up", async (t) => {
+  const { worker, client } = await lose(t, { reconnect: { timeout: 1 } });
+  const session = client.createSession();
+  const offering = session.createOffer();
+  const reason = await client.closed;
+  assert.equal(reason.kind, "lost");
+  assert.match(reason.message, /did not come back\. Check the network, then connect again/);
+  assert.equal(await session.closed, reason);
+  await assert.rejects(offering, (error) => error === reason || error.kind === "closed");
+  assert.equal(client.connectionState, "closed");
+});
+
+test("a client can be closed while its connection is being replaced", async (t) => {
+  const { worker, client, states } = await lose(t);
+  await worker.request("connect");
+  const session = client.createSession();
+  await worker.serve("session");
+  const offering = session.createOffer();
+  await close(client, worker);
+  await assert.rejects(offering, { kind: "closed" });
+  assert.equal(await client.closed, undefined);
+  assert.deepEqual(states, ["reconnecting", "closed"]);
+  await turns();
+  assert.equal(worker.requests.length, 0);
 });
 
 test("a core that stops ends all its clients, and the next one gets a new core", async (t) => {

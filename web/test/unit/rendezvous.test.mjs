@@ -3,26 +3,32 @@ import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { MsrpError } from "../../errors.js";
 import { Rendezvous } from "../../signalling/rendezvous.js";
-import { event, test } from "./support/cases.mjs";
+import { event, test, turns } from "./support/cases.mjs";
 import { serveWebSocket } from "./support/websocket-server.mjs";
 
 /** alice at a rendezvous, and the server's side of it. */
-async function register(t) {
+async function register(t, options = {}) {
   const server = await serveWebSocket(t);
-  const connecting = Rendezvous.connect(server.url, { name: "alice" });
-  const there = await server.accept();
-  await there.expect("register");
-  there.send({ type: "registered", name: "alice" });
-  return { rendezvous: await connecting, there };
+  const connecting = Rendezvous.connect(server.url, { name: "alice", ...options });
+  const accept = async () => {
+    const there = await server.accept();
+    const registration = await there.expect("register");
+    there.send({ type: "registered", name: "alice" });
+    return Object.assign(there, { registration });
+  };
+  const there = await accept();
+  const rendezvous = await connecting;
+  t.after(() => rendezvous.close());
+  return { rendezvous, there, accept };
 }
 
 /** A call of alice's to bob that was answered. */
-async function answered(t) {
-  const { rendezvous, there } = await register(t);
+async function answered(t, options) {
+  const { rendezvous, there, accept } = await register(t, options);
   const calling = rendezvous.call("bob", "v=0 offer");
   const offer = await there.expect("offer");
   there.send({ type: "answer", call: offer.call, sdp: "v=0 answer" });
-  return { rendezvous, there, ...(await calling), offer };
+  return { rendezvous, there, accept, ...(await calling), offer };
 }
 
 /** A call of bob's that alice has yet to answer. */
@@ -38,7 +44,7 @@ test("a name is registered with its credentials", async (t) => {
   const connecting = Rendezvous.connect(server.url, { name: " alice ", username: "u", password: "p" });
   const there = await server.accept();
   assert.equal(there.protocol, "webmsrp-rendezvous");
-  assert.deepEqual(await there.expect("register"), { type: "register", name: " alice ", username: "u", password: "p" });
+  assert.deepEqual(await there.expect("register"), { type: "register", name: " alice ", username: "u", password: "p", resumes: true });
   there.send({ type: "registered", name: "alice" });
   const rendezvous = await connecting;
   assert.equal(rendezvous.name, "alice", "as the server has it");
@@ -202,7 +208,7 @@ test("this side ends a call, once", async (t) => {
   call.bye("again");
   call.refuse(603, "late");
   rendezvous.close();
-  assert.deepEqual(await there.receive(), { type: "bye", call: call.id, reason: "hung up" });
+  assert.deepEqual(await there.receive(), { type: "bye", call: call.id, to: "bob", reason: "hung up" });
   assert.equal(await there.receive(), undefined, "nothing but the end follows");
   assert.equal(byes, 1);
   assert.equal(call.reason, "hung up");
@@ -255,8 +261,8 @@ test("messages for calls that are not there are ignored", async (t) => {
   assert.equal((await calling).answer, "v=0 answer");
 });
 
-test("a lost connection ends the calls and the registration", async (t) => {
-  const { rendezvous, there, call } = await answered(t);
+test("a lost connection ends the calls and the registration, if it is not to come back", async (t) => {
+  const { rendezvous, there, call } = await answered(t, { reconnect: false });
   const pending = rendezvous.call("carol", "v=0");
   pending.catch(() => {});
   await there.expect("offer");
@@ -269,6 +275,112 @@ test("a lost connection ends the calls and the registration", async (t) => {
   assert.match(call.reason, /lost/);
   await assert.rejects(pending, (error) => error === reason);
   await assert.rejects(rendezvous.call("bob", "v=0"), (error) => error === reason);
+});
+
+test("a lost connection is replaced, and only the calls that were answered go on", async (t) => {
+  const { rendezvous, there, accept, call } = await answered(t, { credentials: () => ({ username: "alice", password: "fresh" }) });
+  const states = [];
+  rendezvous.addEventListener("connectionstatechange", () => states.push(rendezvous.connectionState));
+  const pending = rendezvous.call("carol", "v=0");
+  pending.catch(() => {});
+  await there.expect("offer");
+  there.destroy();
+  await assert.rejects(pending, { kind: "lost" });
+  const again = await accept();
+  assert.equal(again.registration.password, "fresh");
+  await event(rendezvous, "connectionstatechange");
+  assert.deepEqual(states, ["reconnecting", "connected"]);
+  assert.equal(call.over, false);
+  call.bye("done");
+  assert.equal((await again.expect("bye")).call, call.id);
+});
+
+test("the end of a call is told once there is a connection again", async (t) => {
+  const { rendezvous, there, accept, call } = await answered(t);
+  const lost = event(rendezvous, "connectionstatechange");
+  there.destroy();
+  await lost;
+  call.bye("hung up");
+  assert.deepEqual(await (await accept()).expect("bye"), { type: "bye", call: call.id, to: "bob", reason: "hung up" });
+});
+
+test("a server that starts anew is come back to", async (t) => {
+  const { rendezvous, there, accept, call } = await answered(t);
+  there.send({ type: "error", code: 503, reason: "the server stops" });
+  await accept();
+  await event(rendezvous, "connectionstatechange");
+  assert.equal(call.over, false);
+});
+
+/** Enough of a session for exchanges: it notes what it is given. */
+class Exchanging extends EventTarget {
+  connectionState = "disconnected";
+  given = [];
+  #offers = 0;
+  createOffer = async () => ({ type: "offer", sdp: `offer ${++this.#offers}` });
+  createAnswer = async () => ({ type: "answer", sdp: `answer to ${this.given.at(-1).sdp}` });
+  setRemoteDescription = async (description) => void this.given.push(description);
+  need = () => this.dispatchEvent(new Event("negotiationneeded"));
+}
+
+test("a session that needs another exchange is offered again, until there is an answer", async (t) => {
+  const { there, accept, call } = await answered(t);
+  const session = new Exchanging();
+  call.keep(session);
+  session.need();
+  assert.deepEqual(await there.expect("offer"), { type: "offer", call: call.id, to: "bob", sdp: "offer 1", again: 1 });
+  there.send({ type: "refuse", call: call.id, code: 404, reason: "bob is not here", again: 1 });
+  assert.deepEqual(await there.expect("offer"), { type: "offer", call: call.id, to: "bob", sdp: "offer 2", again: 2 });
+  there.destroy(); // with what was said there
+  const again = await accept();
+  assert.deepEqual(await again.expect("offer"), { type: "offer", call: call.id, to: "bob", sdp: "offer 3", again: 3 });
+  again.send({ type: "answer", call: call.id, sdp: "late", again: 2 });
+  again.send({ type: "answer", call: call.id, sdp: "yes", again: 3 });
+  await turns();
+  assert.deepEqual(session.given, [{ type: "answer", sdp: "yes" }]);
+  assert.equal(call.over, false);
+});
+
+test("the other side's offers are answered, and the caller's counts where both make one", async (t) => {
+  const { there, call } = await answered(t);
+  const session = new Exchanging();
+  call.keep(session);
+  there.send({ type: "offer", call: call.id, from: "bob", sdp: "bob's", again: 1 });
+  assert.deepEqual(await there.expect("answer"), { type: "answer", call: call.id, sdp: "answer to bob's", again: 1 });
+  session.need();
+  await there.expect("offer");
+  there.send({ type: "offer", call: call.id, from: "bob", sdp: "bob's other", again: 2 });
+  assert.deepEqual(await there.expect("offer"), { type: "offer", call: call.id, to: "bob", sdp: "offer 1", again: 2 });
+  assert.equal(session.given.length, 1);
+});
+
+test("who was called gives its own offer up for the caller's", async (t) => {
+  const { there, call } = await rung(t);
+  const session = new Exchanging();
+  call.answer("v=0 answer");
+  call.keep(session);
+  await there.expect("answer");
+  session.need();
+  await there.expect("offer");
+  there.send({ type: "offer", call: call.id, from: "bob", sdp: "bob's", again: 1 });
+  assert.deepEqual(await there.expect("answer"), { type: "answer", call: call.id, sdp: "answer to bob's", again: 1 });
+  there.send({ type: "answer", call: call.id, sdp: "to what was given up", again: 1 });
+  await turns();
+  assert.deepEqual(session.given, [{ type: "offer", sdp: "bob's" }]);
+});
+
+test("a call that is not known any more ends on the other side", async (t) => {
+  const { there, call } = await answered(t);
+  there.send({ type: "offer", call: "another", from: "bob", sdp: "v=0", again: 1 });
+  assert.equal((await there.expect("refuse")).code, 481);
+  const session = new Exchanging();
+  call.keep(session);
+  session.need();
+  await there.expect("offer");
+  const over = event(call, "bye");
+  there.send({ type: "refuse", call: call.id, code: 481, reason: "no such call", again: 1 });
+  await over;
+  assert.equal(call.reason, "no such call");
 });
 
 test("a name that was opened elsewhere is told so", async (t) => {

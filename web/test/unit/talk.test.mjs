@@ -492,7 +492,7 @@ for (const worker of [true, false]) {
 
   test(`a connection that is lost ends everything on it (core ${where})`, async (t) => {
     const at = await startServer(t);
-    const { clients, alice, bob } = await meet(t, { client: { worker }, at });
+    const { clients, alice, bob } = await meet(t, { client: { worker, reconnect: false }, at });
     const { body, reason } = stream(endless());
     const sending = alice.send(body);
     const { message } = await event(bob, "message");

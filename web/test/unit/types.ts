@@ -56,7 +56,7 @@ export async function connecting(): Promise<MsrpClient> {
 
 export async function clients(client: MsrpClient): Promise<void> {
   same<typeof client.url, string>(true);
-  same<typeof client.connectionState, "connecting" | "connected" | "closed">(true);
+  same<typeof client.connectionState, "connecting" | "connected" | "reconnecting" | "closed">(true);
   // @ts-expect-error States are told, not set.
   client.connectionState = "closed";
   // @ts-expect-error There is no such state.
@@ -98,7 +98,7 @@ export async function negotiating(session: MsrpSession): Promise<void> {
   // @ts-expect-error A description is not its SDP.
   await session.setRemoteDescription(offer.sdp);
   await session.probe({ signal });
-  same<typeof session.connectionState, "new" | "connecting" | "connected" | "failed" | "closed">(true);
+  same<typeof session.connectionState, "new" | "connecting" | "connected" | "disconnected" | "failed" | "closed">(true);
   same<typeof session.bufferedAmount, number>(true);
   same<Awaited<typeof session.closed>, MsrpError | undefined>(true);
   await session.close();
@@ -219,7 +219,7 @@ export function receiving(session: MsrpSession): void {
     return status === "read";
   });
   session.addEventListener("trace", ({ outgoing, method, code, text }) => `${outgoing ? ">" : "<"} ${method ?? code} ${text}`);
-  same<keyof MsrpSessionEventMap, "connectionstatechange" | "message" | "fileoffer" | "composing" | "notification" | "trace">(true);
+  same<keyof MsrpSessionEventMap, "connectionstatechange" | "negotiationneeded" | "message" | "fileoffer" | "composing" | "notification" | "trace">(true);
   // As with every EventTarget, for events that others dispatch.
   session.addEventListener("custom", { handleEvent() {} });
   // @ts-expect-error That is no listener.

@@ -7,20 +7,29 @@
  * const offer = await session.createOffer();
  * const { call, answer } = await rendezvous.call("bob", offer.sdp);
  * await session.setRemoteDescription({ type: "answer", sdp: answer });
+ * call.keep(session);
  *
  * rendezvous.addEventListener("incoming", async ({ call }) => {
  *   await session.setRemoteDescription({ type: "offer", sdp: call.offer });
  *   call.answer((await session.createAnswer()).sdp);
+ *   call.keep(session);
  * });
  */
 
-import type { MsrpError } from "../../webmsrp.js";
+import type { MsrpCredentials, MsrpError, MsrpSession } from "../../webmsrp.js";
 
 export interface RendezvousOptions {
   /** What others call. A name belongs to whoever registered it last. */
   name: string;
   username?: string;
   password?: string;
+  /** Asked for credentials, which may last for a short time, whenever it connects. */
+  credentials?: () => MsrpCredentials | Promise<MsrpCredentials>;
+  /**
+   * Whether a connection that was lost is replaced by another, and for how many
+   * milliseconds that is tried. Default: for 2 minutes.
+   */
+  reconnect?: boolean | { timeout?: number };
   /** Gives up connecting. */
   signal?: AbortSignal;
 }
@@ -35,6 +44,8 @@ export class Rendezvous extends EventTarget {
   static connect(url: string | URL, options: RendezvousOptions): Promise<Rendezvous>;
   /** As the server has registered it. */
   readonly name: string;
+  /** "reconnecting" while the connection is lost: calls that were answered go on after it. */
+  readonly connectionState: "connecting" | "connected" | "reconnecting" | "closed";
   /**
    * Calls a name with an offer, and waits for the answer. Rejects with code 404
    * where nobody is there, 408 no answer, 486 busy, 488 no such conversation, 603
@@ -52,6 +63,7 @@ export class Rendezvous extends EventTarget {
 export interface RendezvousEventMap {
   /** Somebody calls: answer or refuse event.call. Where nobody listens they are told "busy". */
   incoming: IncomingCallEvent;
+  connectionstatechange: Event;
   /** The registration has ended. */
   close: Event;
 }
@@ -71,6 +83,12 @@ export class Call extends EventTarget {
   readonly offer: string;
   /** Accepts an incoming call with the SDP of an answer. */
   answer(sdp: string): void;
+  /**
+   * Has the session of the call go on after its path was lost, and move when it
+   * has to: offers it anew whenever it needs that, and answers when the other
+   * side does. To be called once the first answer was given or taken.
+   */
+  keep(session: MsrpSession): void;
   /** Declines an incoming call: 486 busy, 488 unacceptable, 603 declined. */
   refuse(code: number, reason: string): void;
   /** Ends the call. The reason is for the other party. */
