@@ -80,7 +80,13 @@ func (x *session) answer(r request) later {
 
 func (x *session) accept(r request) later {
 	answer := r.str("sdp")
-	return func() (any, error) { return nil, x.call.Accept(context.Background(), answer) }
+	return func() (any, error) {
+		err := x.call.Accept(context.Background(), answer)
+		if f := x.call.File(); err == nil && f != nil {
+			return describe(f), nil
+		}
+		return nil, err
+	}
 }
 
 // probe asks the next hop whether the session still stands.
