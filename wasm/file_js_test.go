@@ -35,12 +35,13 @@ func offered(t *testing.T, offer string) object {
 	x := &session{}
 	o, err := safejs.ValueOf(map[string]any{"sdp": strings.ReplaceAll(offer, "\n", "\r\n")})
 	require.NoError(t, err)
-	description, err := x.offeredFile(request{o})()
-	require.NoError(t, err)
-	if description == nil {
+	describe := x.offeredFile(request{o})
+	if describe == nil {
 		assert.Nil(t, x.offered)
 		return nil
 	}
+	description, err := describe()
+	require.NoError(t, err)
 	require.NotNil(t, x.offered)
 	assert.Empty(t, x.offered.ID, "the answer takes it from the offer")
 	return description.(object)
@@ -49,12 +50,13 @@ func offered(t *testing.T, offer string) object {
 func TestOfferedFile(t *testing.T) {
 	const sum = "72:24:5F:E8:65:3D:DA:F3:71:36:2F:86:D4:71:91:3E:E4:A2:CE:2E"
 	assert.Equal(t, object{
-		"name": "My cool picture.jpg", "type": "image/jpeg", "size": int64(32349), "offset": int64(0), "end": int64(32349), "sha-1": strings.Replace(sum, "F", "f", 1),
+		"name": "My cool picture.jpg", "type": "image/jpeg", "size": int64(32349), "offset": int64(0), "end": int64(32349), "asked": false, "sha-1": strings.Replace(sum, "F", "f", 1),
 	}, offered(t, fileOffer))
 	for _, c := range []struct {
 		old, new string
 		want     object // what is different, nil of what is absent
 	}{
+		{"a=sendonly", "a=recvonly", object{"asked": true}},
 		{"1-32349", "20001-*", object{"offset": int64(20000)}},
 		{"1-32349", "20001-30000", object{"offset": int64(20000), "end": int64(30000)}},
 		{"a=file-range:1-32349\n", "", object{}},
@@ -78,7 +80,8 @@ func TestOfferedFile(t *testing.T) {
 func TestNoOfferedFile(t *testing.T) {
 	const conversation = "m=message 7654 TCP/MSRP *\na=accept-types:*\na=path:msrp://b.example.com:7654/x;tcp\n"
 	for _, c := range [][2]string{
-		{"a=sendonly", "a=recvonly"},
+		{"a=sendonly", "a=inactive"},
+		{"a=sendonly", "a=sendrecv"},
 		{"7654 TCP", "0 TCP"},
 		{"file-selector:", "x:"},
 		{"size:32349", "size:18446744073709551616"},
@@ -93,6 +96,7 @@ func TestNoOfferedFile(t *testing.T) {
 	}
 	assert.NotNil(t, offered(t, fileOffer+strings.Replace(conversation, "7654", "0", 1)))
 	assert.NotNil(t, offered(t, fileOffer+strings.Replace(fileOffer[strings.Index(fileOffer, "m="):], "cool", "other", 1)), "the first of several")
-	assert.Equal(t, "My cool picture.jpg", fileOf(strings.ReplaceAll(fileOffer, "\n", "\r\n")).Selector.Name)
-	assert.Equal(t, sdp.FileRange{Start: 1, Stop: 32349}, fileOf(strings.ReplaceAll(fileOffer, "\n", "\r\n")).Range)
+	f, _ := fileOf(strings.ReplaceAll(fileOffer, "\n", "\r\n"))
+	assert.Equal(t, "My cool picture.jpg", f.Selector.Name)
+	assert.Equal(t, sdp.FileRange{Start: 1, Stop: 32349}, f.Range)
 }

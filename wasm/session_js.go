@@ -103,10 +103,14 @@ func (x *session) accept(r request) later {
 	answer := r.str("sdp")
 	return func() (any, error) {
 		err := x.call.Accept(context.Background(), answer)
-		if err == nil {
-			x.agree()
+		if err != nil {
+			return nil, err
 		}
-		return nil, err
+		x.agree()
+		if f := x.call.File(); f != nil {
+			return describe(f), nil
+		}
+		return nil, nil
 	}
 }
 

@@ -42,7 +42,11 @@ export function serveFiles(core, page) {
     },
     stophash: ({ message }) => hashing.get(message)?.abort(),
     pause: ({ message, file, paused }) => (saving.get(file) ?? sending.get(message))?.pause(paused),
-    opensave: ({ file, destination, algorithm, begun }) => void saving.set(file, new Saving(destination, algorithm, begun)),
+    opensave({ file, destination, algorithm, begun }) {
+      const given = new Saving(destination, algorithm, begun);
+      saving.set(file, given);
+      return given.ready;
+    },
     /** Writes what arrives of a message, of which the page may have the beginning. */
     save({ file, incoming, data, offset, end }) {
       let pieces = data ? [data] : [];

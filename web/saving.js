@@ -48,7 +48,7 @@ export class Saving {
     this.#algorithm = algorithm;
     this.#hash = new Hash(algorithm);
     this.#sink = this.#open(destination, begun);
-    this.#sink.catch(() => {}); // it is told when something is written
+    this.ready = this.#sink.then(() => {});
   }
 
   /**

@@ -2,8 +2,8 @@ import { abortable } from "./abort.js";
 import { Composing, composingType } from "./composing.js";
 import { cpimType, unwrap } from "./cpim.js";
 import { MsrpError } from "./errors.js";
+import { describe, MsrpFileOffer, MsrpFileOfferEvent, MsrpFileRequest, MsrpFileRequestEvent, MsrpIncomingFile } from "./file.js";
 import { Notifications } from "./imdn.js";
-import { MsrpFileOffer, MsrpFileOfferEvent } from "./file.js";
 import { MsrpIncomingMessage, MsrpMessageEvent, MsrpOutgoingMessage, newMessageId } from "./message.js";
 import { MsrpTraceEvent } from "./trace.js";
 import { MsrpFileTransfer } from "./transfer.js";
@@ -11,6 +11,7 @@ import { MsrpFileTransfer } from "./transfer.js";
 /** @typedef {import("./webmsrp.d.ts").MsrpDescription} Description */
 /** @typedef {import("./webmsrp.d.ts").MsrpSendOptions} SendOptions */
 /** @typedef {import("./webmsrp.d.ts").MsrpBody} Body */
+/** @typedef {import("./file.js").Part} Part */
 
 export class MsrpSession extends EventTarget {
   #core;
@@ -41,8 +42,6 @@ export class MsrpSession extends EventTarget {
   /** Whether the peer's last description says so. */
   #hasNicknames = false;
   #traced = false;
-  /** Whether somebody negotiates when that is needed. */
-  #negotiates = false;
   /** Whether the next offer is to name another place. */
   #renews = false;
   /** How often the core went on in another session. */
@@ -55,17 +54,19 @@ export class MsrpSession extends EventTarget {
   #renewal;
   /** While it is disconnected. @type {ReturnType<typeof setTimeout> | undefined} */
   #late;
-  /** Whether somebody is there to be asked about files. */
-  #takesFiles = false;
-  /** The one that the peer's description offers. @type {MsrpFileOffer | undefined} */
-  #fileOffer;
-  /** What is received of it. @type {Awaited<ReturnType<MsrpFileOffer["_decision"]>>} */
+  /** The events that somebody listens to. @type {Set<string>} */
+  #listened = new Set();
+  /** What the peer's description says of a file. @type {MsrpFileOffer | MsrpFileRequest | undefined} */
+  #fileQuestion;
+  /** The file that this session is to receive. @type {{file: MsrpIncomingFile, part: Part | Promise<Part>} | undefined} */
   #taken;
-  /** What is received. @type {Set<import("./file.js").MsrpIncomingFile>} */
+  /** Settles the part where it was asked for. @type {{resolve: (part: Part) => void, reject: (error: Error) => void} | undefined} */
+  #answer;
+  /** What is received. @type {Set<MsrpIncomingFile>} */
   #files = new Set();
-  /** The file that is offered here. @type {MsrpFileTransfer | undefined} */
+  /** The file that this session is to send. @type {MsrpFileTransfer | undefined} */
   #transfer;
-  /** Resolves once the core knows it. @type {Promise<unknown> | undefined} */
+  /** Resolves once the core knows of either. @type {Promise<unknown> | undefined} */
   #described;
 
   /**
@@ -107,10 +108,7 @@ export class MsrpSession extends EventTarget {
    */
   async createOffer({ signal } = {}) {
     signal?.throwIfAborted();
-    if (this.#transfer) {
-      await abortable(Promise.race([this.#described, this.#transfer._settled]), signal);
-      if (this.#transfer.error) throw this.#transfer.error;
-    }
+    await this.#describing(signal);
     const sdp = await this.#negotiate("offer", { renew: this.#renews }, signal);
     this.#renews = false;
     return { type: "offer", sdp };
@@ -123,20 +121,35 @@ export class MsrpSession extends EventTarget {
   async createAnswer({ signal } = {}) {
     this.#check();
     if (this.#offer === undefined) throw new MsrpError("There is no offer to answer: give it to setRemoteDescription first.");
-    const offered = this.#fileOffer;
-    if (offered) {
+    const question = this.#fileQuestion;
+    if (question) {
       signal?.throwIfAborted();
-      const taken = await abortable(offered._decision(), signal);
-      if (!taken) {
+      await abortable(question._decided, signal);
+      const file = question instanceof MsrpFileOffer ? question._file : undefined;
+      await abortable(Promise.resolve(file?._ready), signal);
+      if (question instanceof MsrpFileOffer && file && !file.error) {
+        this.#taken = { file, part: question._part };
+        this.#keep(file);
+        await this.#call("takefile", {});
+      } else if (!this.#transfer) {
         const sdp = await this.#call("refuse", { sdp: this.#offer });
         this.close();
         return { type: "answer", sdp };
       }
-      this.#taken = taken;
-      this.#keep(taken.file);
-      await this.#call("takefile", {});
+      await this.#describing(signal);
     }
     return { type: "answer", sdp: await this.#negotiate("answer", { sdp: this.#offer }, signal) };
+  }
+
+  /**
+   * Waits until the core knows of the file that is to be sent or received.
+   * @param {AbortSignal | undefined} signal
+   */
+  async #describing(signal) {
+    if (!this.#described) return;
+    await abortable(Promise.race([this.#described, this.#transfer?._settled ?? this.#described]), signal);
+    const error = this.#transfer ? this.#transfer.error : this.#taken?.file.error;
+    if (error) throw error;
   }
 
   /**
@@ -176,9 +189,13 @@ export class MsrpSession extends EventTarget {
   /** @param {string} sdp */
   async #accept(sdp) {
     try {
-      await this.#call("accept", { sdp });
+      const told = await this.#call("accept", { sdp });
+      if (!told || !this.#taken || !this.#answer) return;
+      const description = describe(told);
+      this.#taken.file._learn(description);
+      this.#answer.resolve(description.part);
     } catch (error) {
-      if (this.#transfer && error instanceof MsrpError && error.code === 603) {
+      if (this.#described && error instanceof MsrpError && error.code === 603) {
         // Of a file that is not wanted nothing else can come.
         this._end(error);
         this.#call("close", {}).catch(() => {});
@@ -190,12 +207,19 @@ export class MsrpSession extends EventTarget {
   /** @param {string} sdp */
   async #takeOffer(sdp) {
     this.#offer = sdp;
-    if (!this.#takesFiles || this.#fileOffer) return;
-    const file = await this.#call("offeredfile", { sdp });
+    if (this.#fileQuestion || !(this.#listened.has("fileoffer") || this.#listened.has("filerequest"))) return;
+    const told = await this.#call("offeredfile", { sdp });
     this.#check();
-    if (!file) return;
-    this.#fileOffer = new MsrpFileOffer(this.#core, file);
-    this.dispatchEvent(new MsrpFileOfferEvent(this.#fileOffer));
+    if (!told || !this.#listened.has(told.asked ? "filerequest" : "fileoffer")) return;
+    if (told.asked) {
+      const request = new MsrpFileRequest(told, (file, options, { offset, end }) => this.#sendFile(file, { ...options, offer: true, offset }, end));
+      this.#fileQuestion = request;
+      this.dispatchEvent(new MsrpFileRequestEvent(request));
+    } else {
+      const offer = new MsrpFileOffer(this.#core, told);
+      this.#fileQuestion = offer;
+      this.dispatchEvent(new MsrpFileOfferEvent(offer));
+    }
   }
 
   /**
@@ -212,16 +236,54 @@ export class MsrpSession extends EventTarget {
    * @param {import("./webmsrp.d.ts").MsrpFileOptions} [options]
    */
   sendFile(file, options = {}) {
-    if (!(file instanceof Blob)) throw new TypeError("sendFile takes a File or a Blob");
-    if (options.offer && (this.#state !== "new" || this.#transfer)) throw new TypeError("a file is offered in a session of its own, before createOffer");
+    if (options.offer && (this.#state !== "new" || this.#described || this.#fileQuestion)) throw new TypeError("a file is offered in a session of its own, before createOffer");
+    return this.#sendFile(file, options);
+  }
+
+  /**
+   * @param {File | Blob} file
+   * @param {import("./webmsrp.d.ts").MsrpFileOptions} options
+   * @param {number | null} [end] of the part that is sent
+   */
+  #sendFile(file, options, end) {
+    if (!(file instanceof Blob)) throw new TypeError("what is sent is a File or a Blob");
     this.#composing.sent();
-    const transfer = this.#start(new MsrpFileTransfer(this.#core, file, options), options);
+    const transfer = this.#start(new MsrpFileTransfer(this.#core, file, options, end), options);
     if (options.offer) {
       this.#transfer = transfer;
       this.#described = transfer._describe().then((file) => this.#call("offerfile", file));
       this.#described.catch((error) => transfer._fail(error));
     }
     return transfer;
+  }
+
+  /**
+   * @param {import("./webmsrp.d.ts").MsrpFileSelector | MsrpIncomingFile} wanted
+   * @param {import("./webmsrp.d.ts").MsrpFileDestination} [destination]
+   * @param {{offset?: number, signal?: AbortSignal}} [options]
+   */
+  receiveFile(wanted, destination, { offset = 0, signal } = {}) {
+    if (this.#state !== "new" || this.#described || this.#fileQuestion) throw new TypeError("a file is asked for in a session of its own, before createOffer");
+    signal?.throwIfAborted();
+    /** @type {MsrpIncomingFile} */
+    let file;
+    if (wanted instanceof MsrpIncomingFile) {
+      file = wanted;
+      file._continue(this.#core, file, file.received);
+      file._obey(signal);
+    } else {
+      const { name = null, type = "", size = null, hashes = {} } = wanted;
+      if (!name && !type && size === null && Object.keys(hashes).length === 0) throw new TypeError("a file is asked for by a name, type, size or hash");
+      if (!Number.isSafeInteger(offset) || offset < 0 || (offset > 0 && !(destination && "kind" in destination && hashes["sha-1"]))) throw new TypeError("offset is how many octets stand in the FileSystemFileHandle of the file that has the hashes");
+      file = new MsrpIncomingFile(this.#core, { name, type, size, hashes }, destination, { signal, offset, asked: true });
+    }
+    const part = new Promise((resolve, reject) => (this.#answer = { resolve, reject }));
+    part.catch(() => {}); // it is told with the message
+    this.#taken = { file, part };
+    this.#keep(file);
+    this.#described = Promise.all([this.#call("offerfile", file._ask()), file._ready]);
+    this.#described.catch((error) => file._fail(error));
+    return file;
   }
 
   /**
@@ -267,8 +329,7 @@ export class MsrpSession extends EventTarget {
    */
   addEventListener(type, listener, options) {
     super.addEventListener(type, listener, options);
-    if (type === "negotiationneeded") this.#negotiates = true;
-    if (type === "fileoffer") this.#takesFiles = true;
+    this.#listened.add(type);
     if (type !== "trace" || this.#traced) return;
     // It costs time with each request: only from when somebody listens.
     this.#traced = true;
@@ -364,7 +425,7 @@ export class MsrpSession extends EventTarget {
   /** @param {MsrpError} error The path to the peer is gone. */
   #lose(error) {
     // A file goes on in a session of its own, from where it was (RFC 5547, section 8.7).
-    if (!this.#negotiates || this.#transfer || this.#taken) {
+    if (!this.#listened.has("negotiationneeded") || this.#transfer || this.#taken) {
       this.#fail(error);
       return;
     }
@@ -410,7 +471,7 @@ export class MsrpSession extends EventTarget {
     this.dispatchEvent(new MsrpMessageEvent(new MsrpIncomingMessage(this.#core, message, (file) => this.#keep(file))));
   }
 
-  /** @param {import("./file.js").MsrpIncomingFile} file What is received here. */
+  /** @param {MsrpIncomingFile} file What is received here. */
   #keep(file) {
     this.#files.add(file);
     file.verified.catch(() => {}).finally(() => this.#files.delete(file));
@@ -435,7 +496,9 @@ export class MsrpSession extends EventTarget {
     clearTimeout(this.#late);
     const reason = error ?? new MsrpError("The conversation is closed.", { kind: "closed" });
     for (const message of this.#outgoing) message._sessionEnded(reason);
-    this.#fileOffer?._end(reason);
+    this.#fileQuestion?._end(reason);
+    this.#answer?.reject(reason);
+    if (this.#taken?.file.state === "waiting") this.#taken.file._fail(reason);
     for (const file of this.#files) file.resume(); // to its end, which nothing would tell it of
     this.#setState(error && error.kind !== "closed" ? "failed" : "closed");
     this.#settleClosed(error);

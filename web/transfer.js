@@ -7,10 +7,11 @@ import { MsrpOutgoingMessage } from "./message.js";
 /** @typedef {import("./webmsrp.d.ts").MsrpFileOptions} FileOptions */
 
 /**
- * How much of what the next hop has acknowledged is sent once more: a relay may
- * not have passed it on yet.
+ * How much of what the next hop has acknowledged is sent once more, where the peer
+ * does not say what it has: a relay like ours has up to 2.25 MiB on its way, and
+ * there may be two.
  */
-const overlap = 2 << 20;
+const overlap = 5 << 20;
 
 export class MsrpFileTransfer extends MsrpOutgoingMessage {
   #core;
@@ -23,8 +24,9 @@ export class MsrpFileTransfer extends MsrpOutgoingMessage {
    * @param {Core} core
    * @param {File | Blob} file
    * @param {FileOptions} options
+   * @param {number | null} [end] of the part that is sent
    */
-  constructor(core, file, options) {
+  constructor(core, file, options, end) {
     const resume = /** @type {MsrpFileTransfer | undefined} */ (options.resume);
     if (resume && (resume.state !== "failed" || resume.#file.size !== file.size)) throw new TypeError("resume is a transfer of the same file that failed");
     const known = options.offset ?? (resume ? Math.max(0, resume.offset + resume.acknowledged - overlap) : 0);
@@ -33,7 +35,7 @@ export class MsrpFileTransfer extends MsrpOutgoingMessage {
     const name = options.name ?? resume?.name ?? (file instanceof File ? file.name : "file");
     // The last octet goes once more: a part cannot be empty.
     const offset = Math.max(0, Math.min(known, file.size - 1));
-    super(core, file.slice(offset, file.size, file.type), { ...options, disposition: options.disposition ?? dispositionOf(name) });
+    super(core, file.slice(offset, end ?? file.size, file.type), { ...options, disposition: options.disposition ?? dispositionOf(name) });
     this.#core = core;
     this.#file = file;
     this.#hash = options.hash !== false;

@@ -141,6 +141,12 @@ export class MsrpSession extends EventTarget {
    * then the peer is asked, checks what it gets, and can have the rest later.
    */
   sendFile(file: File | Blob, options?: MsrpFileOptions): MsrpFileTransfer;
+  /**
+   * Asks for a file by SDP (RFC 5547), or for what is missing of one that failed:
+   * to be called before createOffer, in a session that is for this file alone. The
+   * peer hears of it in "filerequest". destination is as in MsrpFileOffer.accept.
+   */
+  receiveFile(wanted: MsrpFileSelector | MsrpIncomingFile, destination?: MsrpFileDestination, options?: MsrpReceiveFileOptions): MsrpIncomingFile;
   /** Octets given to send that the next hop has not acknowledged. */
   readonly bufferedAmount: number;
   /**
@@ -182,6 +188,8 @@ export interface MsrpSessionEventMap {
   message: MsrpMessageEvent;
   /** In setRemoteDescription. createAnswer waits for the decision. Without a listener the file comes as a message. */
   fileoffer: MsrpFileOfferEvent;
+  /** In setRemoteDescription. createAnswer waits for the decision, and rejects without a listener. */
+  filerequest: MsrpFileRequestEvent;
   composing: MsrpComposingEvent;
   notification: MsrpNotificationEvent;
   /** Of each request and response, from when somebody listens for the first time. */
@@ -329,8 +337,9 @@ export class MsrpFileOffer {
   /**
    * Takes the file to a place, or without one to a Blob. The rest of a file goes
    * to the MsrpIncomingFile that has the beginning, or to a FileSystemFileHandle
-   * in which that stands, from when the page was another. Throws where that is
-   * not possible: then reject. signal aborts it.
+   * in which that stands, from when the page was another: createAnswer reads that
+   * first. Throws where that is not possible: then reject. signal aborts it. The
+   * answer says no where the file has failed by then, for want of room or so.
    */
   accept(destination?: MsrpFileDestination | MsrpIncomingFile, options?: { signal?: AbortSignal }): MsrpIncomingFile;
   /** createAnswer returns a description that says so, and closes the session. */
@@ -340,6 +349,46 @@ export class MsrpFileOffer {
 export class MsrpFileOfferEvent extends Event {
   private constructor();
   readonly offer: MsrpFileOffer;
+}
+
+/** What a file is asked for by: at least one of these, all of which it must have. */
+export interface MsrpFileSelector {
+  name?: string;
+  type?: string;
+  size?: number;
+  /** By SHA-1, alone or beside SHA-256. */
+  hashes?: MsrpFileHashes;
+}
+
+export interface MsrpReceiveFileOptions {
+  /** How many octets of the file, whose hashes are known, stand in the FileSystemFileHandle, from when the page was another: only the rest is asked for. */
+  offset?: number;
+  /** Aborts the file. */
+  signal?: AbortSignal;
+}
+
+/** A file that the peer asks for. */
+export class MsrpFileRequest {
+  private constructor();
+  /** What it is asked for by: null or "" for what it may be. The name is the peer's. */
+  readonly name: string | null;
+  readonly type: string;
+  readonly size: number | null;
+  readonly hashes: MsrpFileHashes;
+  /** Octets of the file that are not asked for, because they are there already. */
+  readonly offset: number;
+  /**
+   * Sends the file, or what is asked for of it. options are as in sendFile;
+   * resume has its hashes. createAnswer rejects where it is another file.
+   */
+  send(file: File | Blob, options?: Omit<MsrpFileOptions, "offer" | "offset">): MsrpFileTransfer;
+  /** createAnswer returns a description that says so, and closes the session. */
+  reject(): void;
+}
+
+export class MsrpFileRequestEvent extends Event {
+  private constructor();
+  readonly request: MsrpFileRequest;
 }
 
 /** A file that is being received. A "progress" event follows each change. */

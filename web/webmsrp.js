@@ -3,7 +3,7 @@
 export { MsrpClient } from "./client.js";
 export { MsrpComposingEvent } from "./composing.js";
 export { MsrpError } from "./errors.js";
-export { MsrpFileOffer, MsrpFileOfferEvent, MsrpIncomingFile } from "./file.js";
+export { MsrpFileOffer, MsrpFileOfferEvent, MsrpFileRequest, MsrpFileRequestEvent, MsrpIncomingFile } from "./file.js";
 export { MsrpNotificationEvent } from "./imdn.js";
 export { MsrpIncomingMessage, MsrpMessageEvent, MsrpOutgoingMessage } from "./message.js";
 export { MsrpSession } from "./session.js";

@@ -65,8 +65,8 @@ test("a part in the middle is taken, and the rest can follow", async (t) => {
   const { core, worker, file } = await broken(t, 100);
   const offer = new MsrpFileOffer(core, { ...offered, offset: 100, end: 200 });
   offer.accept(file);
-  const { part } = await offer._decision();
-  file._take({ incoming: 4 }, part);
+  await offer._decided;
+  file._take({ incoming: 4 }, offer._part);
   const { id, end } = await worker.request("save");
   assert.equal(end, 200);
   worker.say({ id, result: 200 });

@@ -278,17 +278,19 @@ for (const [options, disposition] of [
 test("the rest of a file is what was not acknowledged, or the peer has not", async (t) => {
   const { core, worker } = await scriptedCore(t);
   const mebibyte = 1 << 20;
-  const file = new File([new Uint8Array(8 * mebibyte)], "a.txt");
+  const file = new File([new Uint8Array(10 * mebibyte)], "a.txt");
   const first = new MsrpFileTransfer(core, file, { offer: true });
   assert.throws(() => new MsrpFileTransfer(core, file, { offer: true, resume: first }), /that failed/);
   first._start(session);
   const { message } = await worker.serve("send");
-  worker.say({ event: "progress", message, acknowledged: 5 * mebibyte });
+  worker.say({ event: "progress", message, acknowledged: 7 * mebibyte });
   first.abort();
   const options = { offer: true, resume: first };
   const rest = new MsrpFileTransfer(core, file, options);
-  assert.deepEqual([rest.offset, rest.size, rest.name], [3 * mebibyte, 5 * mebibyte, "a.txt"]);
+  assert.deepEqual([rest.offset, rest.size, rest.name], [2 * mebibyte, 8 * mebibyte, "a.txt"]);
   assert.deepEqual([new MsrpFileTransfer(core, file, { offer: true, offset: 7 }).offset, new MsrpFileTransfer(core, file, { ...options, offset: 7 }).offset], [7, 7]);
+  // Who asks may want a part in the middle.
+  assert.equal(new MsrpFileTransfer(core, file, { offer: true, offset: 2 }, 5).size, 3);
   // A part cannot be empty.
   assert.equal(new MsrpFileTransfer(core, file, { offer: true, offset: file.size }).size, 1);
   assert.equal(new MsrpFileTransfer(core, new File([], "a.txt"), { offer: true, offset: 0 }).size, 0);

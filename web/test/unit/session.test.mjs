@@ -55,6 +55,82 @@ test("an answer is made to the offer that was given", async (t) => {
   assert.deepEqual(await answering, answer);
 });
 
+/** What the core reads of the offer of a file, of which the beginning is there. */
+const told = { name: "a.txt", type: "text/plain", size: 9, offset: 5, end: 9, asked: false };
+
+/** A session that was offered the rest of a file, which goes to a place whose opening is asked for. */
+async function takingFile(t) {
+  const begun = await begin(t);
+  const { session, worker } = begun;
+  let file;
+  session.addEventListener("fileoffer", ({ offer }) => (file = offer.accept({ kind: "file" })));
+  const taking = session.setRemoteDescription(offer);
+  await worker.serve("offeredfile", told);
+  await taking;
+  return { ...begun, file, opening: await worker.request("opensave"), answering: session.createAnswer() };
+}
+
+test("the peer is answered when what stands of its file was read", async (t) => {
+  const { worker, opening, answering } = await takingFile(t);
+  assert.equal(opening.begun, true);
+  const next = worker.requests.next();
+  let early = true;
+  next.then(() => assert.ok(!early));
+  await turns();
+  early = false;
+  worker.say({ id: opening.id, result: null });
+  const { id, op } = await next;
+  assert.equal(op, "takefile");
+  worker.say({ id, result: null });
+  await worker.serve("answer", answer.sdp);
+  assert.deepEqual(await answering, answer);
+});
+
+test("a file that cannot be written is not taken", async (t) => {
+  const { session, worker, file, opening, answering } = await takingFile(t);
+  worker.say({ id: opening.id, error: { message: "There is no room.", kind: "storage" } });
+  await worker.serve("dropsave");
+  await assert.rejects(file.verified, { kind: "storage" });
+  await worker.serve("refuse", answer.sdp);
+  assert.deepEqual(await answering, answer);
+  assert.equal(session.connectionState, "closed");
+});
+
+/** A session that has asked for a file, which began to come before the answer. */
+async function asking(t) {
+  const begun = await begin(t);
+  const { session, worker, number } = begun;
+  const file = session.receiveFile({ name: "a.txt" });
+  const { op, id, ...wanted } = await worker.serve("offerfile");
+  assert.deepEqual(wanted, { session: number, asked: true, name: "a.txt", type: "", size: -1, offset: 0 });
+  const offering = session.createOffer();
+  await worker.serve("offer", offer.sdp);
+  await offering;
+  worker.say({ event: "message", session: number, messageId: "m", contentType: "text/plain", disposition: "", from: "", to: "", incoming: 3, size: 9 });
+  await turns();
+  return { ...begun, file };
+}
+
+test("what comes of a file waits for what it is", async (t) => {
+  const { session, worker, file } = await asking(t);
+  const accepting = session.setRemoteDescription(answer);
+  await worker.serve("accept", { ...told, offset: 0, "sha-1": "aa" });
+  assert.equal((await worker.serve("opensave")).algorithm, "sha-1");
+  await accepting;
+  const { incoming, offset, end } = await worker.serve("save", 9);
+  assert.deepEqual([incoming, offset, end], [3, 0, 9]);
+  assert.equal((await worker.serve("finishsave")).hash, "AA");
+  await file.verified;
+  assert.deepEqual([file.name, file.type, file.size], ["a.txt", "text/plain", 9]);
+});
+
+test("what comes of a file before an answer that never comes is dropped", async (t) => {
+  const { session, worker, file } = await asking(t);
+  session.close();
+  await assert.rejects(file.verified, { kind: "closed" });
+  for (const wanted of ["pause", "close", "drop"]) await worker.serve(wanted);
+});
+
 test("an answer to nothing says what to do first", async (t) => {
   const { session } = await begin(t);
   await assert.rejects(session.createAnswer(), (error) => error instanceof MsrpError && error.message.includes("setRemoteDescription"));

@@ -252,7 +252,7 @@ for (const worker of [true, false]) {
   });
 
   test(`a file that breaks off goes on where it was (core ${where})`, async (t) => {
-    const content = Buffer.from(pattern(12 << 20));
+    const content = Buffer.from(pattern(18 << 20));
     const clients = await Promise.all([connect(t, "alice", { worker }), connect(t, "bob", { worker })]);
     /** Offers the file, or the rest of it. */
     const agree = async (destination, resume) => {
@@ -272,7 +272,7 @@ for (const worker of [true, false]) {
       write(piece) {
         pieces.push(piece);
         octets += piece.length;
-        if (octets > 6 << 20) begun();
+        if (octets > 8 << 20) begun();
       },
     });
     const first = await agree(destination);
@@ -282,12 +282,129 @@ for (const worker of [true, false]) {
     await assert.rejects(first.taken.verified, MsrpError);
     assert.equal(first.taken.state, "failed");
     const { received } = first.taken;
-    assert.ok(received > 6 << 20 && received < content.length, `${received} octets are here`);
+    assert.ok(received > 8 << 20 && received < content.length, `${received} octets are here`);
     const second = await agree(first.taken, first.transfer);
     assert.equal(second.taken, first.taken);
     assert.ok(second.transfer.offset > 1 << 20 && second.transfer.offset <= received, `${second.transfer.offset} octets are not sent again`);
     await Promise.all([second.taken.verified, second.transfer.verified]);
     assert.ok(Buffer.concat(pieces).equals(content));
+  });
+
+  test(`a file is asked for, found, and sent (core ${where})`, async (t) => {
+    const clients = await Promise.all([connect(t, "alice", { worker }), connect(t, "bob", { worker })]);
+    const sum = (algorithm, content) => createHash(algorithm).update(content).digest("hex").toUpperCase().match(/../g).join(":");
+    const hashes = { "sha-1": sum("sha1", large), "sha-256": sum("sha256", large) };
+    for (const [wanted, content, options] of [
+      [{ name: 'a "b".bin' }, large, {}],
+      [{ hashes }, large, {}],
+      [{ hashes: { "sha-1": hashes["sha-1"] } }, large, {}],
+      [{ type: "image/png", size: 5 }, pattern(5), { hash: false }],
+      [{ type: "image/*" }, new Uint8Array(), {}],
+    ]) {
+      const [mine, yours] = clients.map((client) => client.createSession());
+      yours.addEventListener("message", () => assert.fail("it is no message"));
+      const file = yours.receiveFile(wanted);
+      const requested = event(mine, "filerequest");
+      await mine.setRemoteDescription(await yours.createOffer());
+      const { request } = await requested;
+      assert.deepEqual([request.name, request.type, request.size, request.hashes, request.offset], [wanted.name ?? null, wanted.type ?? "", wanted.size ?? null, wanted.hashes ?? {}, 0]);
+      const transfer = request.send(new File([content], 'a "b".bin', { type: "image/png" }), options);
+      await yours.setRemoteDescription(await mine.createAnswer());
+      await Promise.all([file.verified, transfer.verified]);
+      assert.deepEqual([file.name, file.size, file.received], ["a _b_.bin", content.length, content.length]);
+      if (!wanted.type) assert.equal(file.type, "image/png");
+      assert.ok(Buffer.from(await file.blob.arrayBuffer()).equals(content));
+      assert.throws(() => request.reject(), /answered already/);
+      assert.throws(() => yours.receiveFile(wanted), TypeError);
+      await Promise.all([mine.close(), yours.close()]);
+    }
+  });
+
+  test(`what is sent is the file that was asked for (core ${where})`, async (t) => {
+    const clients = await Promise.all([connect(t, "alice", { worker }), connect(t, "bob", { worker })]);
+    const asked = async (wanted, decide) => {
+      const [mine, yours] = clients.map((client) => client.createSession());
+      const file = yours.receiveFile(wanted);
+      mine.addEventListener("filerequest", ({ request }) => decide(request));
+      await mine.setRemoteDescription(await yours.createOffer());
+      return { mine, yours, file };
+    };
+    const other = new File([large], "b.bin");
+    for (const wanted of [{ name: "a.bin" }, { name: "b.bin", size: 5 }, { hashes: { "sha-1": Array(20).fill("00").join(":") } }]) {
+      const { mine, yours, file } = await asked(wanted, (request) => request.send(other));
+      await assert.rejects(mine.createAnswer(), /not the one that this side has/);
+      await yours.close();
+      await assert.rejects(file.verified, { kind: "closed" });
+    }
+    const { mine, yours, file } = await asked({ name: "b.bin" }, (request) => request.reject());
+    await assert.rejects(yours.setRemoteDescription(await mine.createAnswer()), { code: 603 });
+    await assert.rejects(file.verified, { code: 603 });
+    assert.deepEqual([mine.connectionState, yours.connectionState], ["closed", "failed"]);
+    const [nobody, asks] = clients.map((client) => client.createSession());
+    asks.receiveFile({ name: "b.bin" });
+    await nobody.setRemoteDescription(await asks.createOffer());
+    await assert.rejects(nobody.createAnswer(), /not the one that this side has/);
+    // Where the answer names a hash, what comes is compared to it.
+    const changed = await asked({ name: "b.bin" }, (request) => request.send(other));
+    const { type, sdp } = await changed.mine.createAnswer();
+    await changed.yours.setRemoteDescription({ type, sdp: sdp.replace(/sha-256:../, "sha-256:00") });
+    await assert.rejects(changed.file.verified, { kind: "mismatch" });
+  });
+
+  test(`the rest of a file is asked for from where it broke off (core ${where})`, async (t) => {
+    const content = new File([pattern(12 << 20)], "a.bin");
+    const clients = await Promise.all([connect(t, "alice", { worker }), connect(t, "bob", { worker })]);
+    const [mine, yours] = clients.map((client) => client.createSession());
+    const pieces = [];
+    const file = yours.receiveFile({ name: "a.bin" }, new WritableStream({ write: (piece) => void pieces.push(piece) }));
+    let transfer;
+    mine.addEventListener("filerequest", ({ request }) => (transfer = request.send(content)));
+    await mine.setRemoteDescription(await yours.createOffer());
+    await yours.setRemoteDescription(await mine.createAnswer());
+    while (file.received < 6 << 20) await event(file, "progress");
+    await Promise.all([mine.close(), yours.close()]);
+    await assert.rejects(file.verified, MsrpError);
+    assert.ok(file.received < content.size);
+
+    const [again, once] = clients.map((client) => client.createSession());
+    assert.equal(once.receiveFile(file), file);
+    assert.equal(file.state, "waiting");
+    again.addEventListener("filerequest", ({ request }) => (transfer = request.send(content, { resume: transfer })));
+    const { received } = file;
+    await again.setRemoteDescription(await once.createOffer());
+    await once.setRemoteDescription(await again.createAnswer());
+    await Promise.all([file.verified, transfer.verified]);
+    assert.equal(transfer.offset, received);
+    assert.ok(Buffer.concat(pieces).equals(Buffer.from(await content.arrayBuffer())));
+  });
+
+  test(`a file that was asked for in vain comes by an offer (core ${where})`, async (t) => {
+    const clients = await Promise.all([connect(t, "alice", { worker }), connect(t, "bob", { worker })]);
+    const asking = clients[1].createSession();
+    const file = asking.receiveFile({ name: "a.bin" });
+    await asking.createOffer();
+    await asking.close();
+    await assert.rejects(file.verified, { kind: "closed" });
+    const [mine, yours] = clients.map((client) => client.createSession());
+    yours.addEventListener("fileoffer", ({ offer }) => offer.accept(file));
+    mine.sendFile(new File([large], "a.bin"), { offer: true });
+    await yours.setRemoteDescription(await mine.createOffer());
+    await mine.setRemoteDescription(await yours.createAnswer());
+    await file.verified;
+    assert.ok(Buffer.from(await file.blob.arrayBuffer()).equals(large));
+  });
+
+  test(`a file that was given up before it is asked for is not asked for (core ${where})`, async (t) => {
+    const client = await connect(t, "bob", { worker });
+    const session = client.createSession();
+    assert.throws(() => session.receiveFile({}), TypeError);
+    assert.throws(() => session.receiveFile({ name: "a" }, undefined, { offset: 5 }), TypeError);
+    const gone = new Error("enough");
+    assert.throws(() => session.receiveFile({ name: "a" }, undefined, { signal: AbortSignal.abort(gone) }), gone);
+    const file = session.receiveFile({ name: "a" });
+    file.abort(gone);
+    await assert.rejects(file.verified, gone);
+    await assert.rejects(session.createOffer(), gone);
   });
 
   test(`a message is saved, paused, given up (core ${where})`, async (t) => {

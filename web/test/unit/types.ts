@@ -6,6 +6,7 @@ import {
   MsrpComposingEvent,
   MsrpError,
   MsrpFileOffer,
+  MsrpFileRequest,
   MsrpFileTransfer,
   MsrpIncomingFile,
   MsrpIncomingMessage,
@@ -207,6 +208,20 @@ export function receiving(session: MsrpSession): void {
     const blob: Blob | null = file.blob;
     file.abort(blob);
   });
+  session.addEventListener("filerequest", ({ request }) => {
+    same<typeof request, MsrpFileRequest>(true);
+    same<typeof request.name, string | null>(true);
+    if (request.hashes["sha-1"]) same<ReturnType<typeof request.send>, MsrpFileTransfer>(true);
+    request.send(new File([], "a"), { hash: false, signal });
+    // @ts-expect-error Where it begins the peer has said.
+    request.send(new Blob(), { offset: 5 });
+    request.reject();
+  });
+  const wanted = session.receiveFile({ name: "a.txt", size: 5, hashes: { "sha-1": "00" } }, handle, { offset: 5, signal });
+  same<typeof wanted, MsrpIncomingFile>(true);
+  session.receiveFile(wanted);
+  // @ts-expect-error A name alone is no description.
+  session.receiveFile("a.txt");
   session.addEventListener("composing", (event) => {
     same<typeof event, MsrpComposingEvent>(true);
     same<typeof event.active, boolean>(true);
@@ -219,7 +234,7 @@ export function receiving(session: MsrpSession): void {
     return status === "read";
   });
   session.addEventListener("trace", ({ outgoing, method, code, text }) => `${outgoing ? ">" : "<"} ${method ?? code} ${text}`);
-  same<keyof MsrpSessionEventMap, "connectionstatechange" | "negotiationneeded" | "message" | "fileoffer" | "composing" | "notification" | "trace">(true);
+  same<keyof MsrpSessionEventMap, "connectionstatechange" | "negotiationneeded" | "message" | "fileoffer" | "filerequest" | "composing" | "notification" | "trace">(true);
   // As with every EventTarget, for events that others dispatch.
   session.addEventListener("custom", { handleEvent() {} });
   // @ts-expect-error That is no listener.
