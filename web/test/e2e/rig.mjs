@@ -391,6 +391,10 @@ export class Person {
     await this.page.locator("#call button").click();
   }
 
+  async hangUp() {
+    await this.page.locator("msrp-chat >>> header button").click();
+  }
+
   /** Types a text and sends it. */
   async say(text) {
     const { page } = this;
