@@ -3,6 +3,7 @@ package msrp
 import (
 	"bytes"
 	"sort"
+	"sync"
 )
 
 // maxGaps bounds how many separate pieces an assembly holds: a peer could
@@ -11,6 +12,10 @@ const maxGaps = 1024
 
 // blockSize is the largest piece that grows by appending.
 const blockSize = 64 << 10
+
+// blocks are used again and again for large pieces: new memory for each costs
+// several times what copying does.
+var blocks = sync.Pool{New: func() any { return new([blockSize]byte) }}
 
 // An assembly puts the chunks of one message together, in whatever order they
 // come (RFC 4975, section 7.3.1). Octets count from 0 here. Its zero value is
@@ -25,14 +30,56 @@ type assembly struct {
 
 // pieceCost is what a piece counts beside its octets: else a peer that sends
 // every octet for itself would use the memory of fifty.
-const pieceCost = 48
+const pieceCost = 64
 
 type piece struct {
 	at   int64
 	data []byte
+	kept Octets // in place of data, or nil
+
+	block *[blockSize]byte // in which data began, or nil
 }
 
-func (p piece) end() int64 { return p.at + int64(len(p.data)) }
+func (p *piece) len() int {
+	if p.kept != nil {
+		return p.kept.Len()
+	}
+	return len(p.data)
+}
+
+func (p *piece) end() int64 { return p.at + int64(p.len()) }
+
+// drop gives up the octets.
+func (p *piece) drop() {
+	if p.kept != nil {
+		p.kept.Drop()
+	}
+	if p.block != nil {
+		blocks.Put(p.block)
+	}
+}
+
+// load takes octets that are kept outside into memory.
+func (p *piece) load() {
+	if p.kept != nil {
+		p.data, p.kept = p.kept.Load(), nil
+	}
+}
+
+// keep is add for octets outside of memory, which stay there if they follow all
+// others.
+func (a *assembly) keep(at int64, o Octets) bool {
+	p := piece{at: at, kept: o}
+	last := len(a.pieces) - 1
+	switch {
+	case p.len() == 0, at > maxOctet, at < a.read, a.sealed && p.end() > a.total,
+		last >= 0 && a.pieces[last].end() > at, len(a.pieces) >= maxGaps:
+		return a.add(at, o.Load())
+	}
+	a.pieces = append(a.pieces, p)
+	a.held += p.len()
+	return true
+}
 
 // add takes the octets p at that place and reports whether there was room: not
 // where they would be one piece too many, or beyond maxOctet. Of octets that
@@ -61,6 +108,7 @@ func (a *assembly) add(at int64, p []byte) bool {
 		if i < len(a.pieces) {
 			next := &a.pieces[i]
 			if next.at <= at {
+				next.load()
 				n = copy(next.data[at-next.at:], p)
 				at, p = at+int64(n), p[n:]
 				i++
@@ -80,7 +128,7 @@ func (a *assembly) add(at int64, p []byte) bool {
 // and leaves i at the piece that follows.
 func (a *assembly) insert(i *int, at int64, p []byte) bool {
 	if *i > 0 {
-		if prev := &a.pieces[*i-1]; prev.end() == at && len(prev.data)+len(p) <= blockSize {
+		if prev := &a.pieces[*i-1]; prev.kept == nil && prev.end() == at && len(prev.data)+len(p) <= blockSize {
 			prev.data = append(prev.data, p...)
 			a.held += len(p)
 			return true
@@ -91,10 +139,19 @@ func (a *assembly) insert(i *int, at int64, p []byte) bool {
 	}
 	a.pieces = append(a.pieces, piece{})
 	copy(a.pieces[*i+1:], a.pieces[*i:])
-	a.pieces[*i] = piece{at, bytes.Clone(p)}
+	a.pieces[*i] = newPiece(at, p)
 	a.held += len(p)
 	*i++
 	return true
+}
+
+// newPiece copies octets. In a block they take at most four times their memory.
+func newPiece(at int64, p []byte) piece {
+	if len(p) < blockSize/4 || len(p) > blockSize {
+		return piece{at: at, data: bytes.Clone(p)}
+	}
+	block := blocks.Get().(*[blockSize]byte)
+	return piece{at: at, data: append(block[:0], p...), block: block}
 }
 
 // seal says where the message ends: with the last octet of the chunk with the
@@ -106,6 +163,7 @@ func (a *assembly) seal(total int64) {
 	a.sealed, a.total = true, max(total, a.read)
 	for i := len(a.pieces) - 1; i >= 0 && a.pieces[i].end() > a.total; i-- {
 		p := &a.pieces[i]
+		p.load()
 		keep := max(0, a.total-p.at)
 		a.held -= len(p.data) - int(keep)
 		if p.data = p.data[:keep]; keep == 0 {
@@ -120,31 +178,51 @@ func (a *assembly) cost() int { return a.held + len(a.pieces)*pieceCost }
 // complete reports whether every octet has come.
 func (a *assembly) complete() bool { return a.sealed && a.read+int64(a.held) == a.total }
 
-// available returns the octets that may be handed on now, a part of them where
+// available returns how many octets may be handed on now, a part of them where
 // they lie in several pieces.
-func (a *assembly) available() []byte {
+func (a *assembly) available() int {
 	if len(a.pieces) == 0 || a.pieces[0].at != a.read {
-		return nil
+		return 0
 	}
-	return a.pieces[0].data
+	return a.pieces[0].len()
 }
 
-// advance hands on n octets of what available returned.
-func (a *assembly) advance(n int) {
+// copy hands on what is available.
+func (a *assembly) copy(to []byte) int {
 	p := &a.pieces[0]
+	p.load()
+	n := copy(to, p.data)
 	p.data = p.data[n:]
 	p.at += int64(n)
 	a.read += int64(n)
 	a.held -= n
 	if len(p.data) == 0 {
-		a.pieces[0] = piece{}
-		a.pieces = a.pieces[1:]
+		p.drop()
+		a.shift()
 	}
+	return n
+}
+
+// take hands on what is available as it lies.
+func (a *assembly) take() piece {
+	p := a.pieces[0]
+	a.read += int64(p.len())
+	a.held -= p.len()
+	a.shift()
+	return p
+}
+
+func (a *assembly) shift() {
+	a.pieces[0] = piece{}
+	a.pieces = a.pieces[1:]
 }
 
 // drop gives up what is held and returns what it cost.
 func (a *assembly) drop() int {
 	n := a.cost()
+	for i := range a.pieces {
+		a.pieces[i].drop()
+	}
 	a.pieces, a.held = nil, 0
 	return n
 }

@@ -9,12 +9,13 @@ import (
 // until the following call of its reader's Next or Parse, and not safe for
 // concurrent use.
 type Body struct {
-	r    *Reader // nil where the whole body is in data
-	unit *Unit
-	data []byte // with r nil: what is left of it
-	rest []byte // of the latest piece, not yet Read
-	err  error
-	tap  func([]byte) // sees every piece once, or nil
+	r      *Reader // nil where the whole body is in data
+	unit   *Unit
+	data   []byte // with r nil: what is left of it
+	keeper Keeper // has the body instead of data, or nil
+	rest   []byte // of the latest piece, not yet Read
+	err    error
+	tap    func([]byte) // sees every piece once, or nil
 
 	begun bool // octets were passed on: the first CRLF counts from here
 	n     int
@@ -43,6 +44,9 @@ func (b *Body) Next() ([]byte, error) {
 }
 
 func (b *Body) next() ([]byte, error) {
+	if kept := b.kept(); kept != nil {
+		b.data = kept.Load()
+	}
 	if len(b.data) > 0 {
 		piece := b.data
 		b.data = nil
@@ -70,6 +74,16 @@ func (b *Body) next() ([]byte, error) {
 	return nil, b.err
 }
 
+// kept returns the body once where it is kept outside of memory, or nil.
+func (b *Body) kept() Octets {
+	k := b.keeper
+	if k == nil {
+		return nil
+	}
+	b.keeper = nil
+	return k.Kept()
+}
+
 // Take returns the next n octets of the body in one piece, which the following
 // call overwrites, or all that is left where that is less. For as long it waits,
 // and until it is known whether more follows: last is set where nothing does, as
@@ -77,6 +91,9 @@ func (b *Body) next() ([]byte, error) {
 // request of each piece, and does not mix with Next and Read.
 func (b *Body) Take(n int) (piece []byte, last bool, err error) {
 	n = min(n, maxTake)
+	if kept := b.kept(); kept != nil {
+		b.data = kept.Load()
+	}
 	if b.r == nil {
 		n = min(n, len(b.data))
 		piece, b.data = b.data[:n:n], b.data[n:]

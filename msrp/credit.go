@@ -51,7 +51,7 @@ func (s *Session) hold(u *Unit, in *Incoming, end int64) {
 // caughtUp reports whether the application has read the message up to that
 // octet, or all there is of it so far.
 func (in *Incoming) caughtUp(end int64) bool {
-	return in.shown && !in.queued && (in.octets.read >= end || len(in.octets.available()) == 0)
+	return in.shown && !in.queued && (in.octets.read >= end || in.octets.available() == 0)
 }
 
 // release gives back octets of the buffer, which may be those of in, and pays

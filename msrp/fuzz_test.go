@@ -176,10 +176,11 @@ func checkAssembly(t *testing.T, ops []byte) {
 				total = max(n, read)
 			}
 		case 254: // the application reads
-			for n > 0 && len(a.available()) > 0 {
-				m := min(n, len(a.available()))
-				got = append(got, a.available()[:m]...)
-				a.advance(m)
+			for n > 0 && a.available() > 0 {
+				m := min(n, a.available())
+				part := make([]byte, m)
+				a.copy(part)
+				got = append(got, part...)
 				n -= m
 			}
 			for read < len(got) {
@@ -193,7 +194,11 @@ func checkAssembly(t *testing.T, ops []byte) {
 				next++
 				p[i] = next
 			}
-			require.True(t, a.add(int64(at), p))
+			if n%2 == 0 {
+				require.True(t, a.keep(int64(at), &elsewhere{octets: bytes.Clone(p)}))
+			} else {
+				require.True(t, a.add(int64(at), p))
+			}
 			for i, octet := range p {
 				if at+i >= read && (total < 0 || at+i < total) {
 					octets[at+i], known[at+i] = octet, 1

@@ -122,7 +122,7 @@ func (in *Incoming) Received() int64 {
 func (in *Incoming) Buffered() int {
 	in.session.mu.Lock()
 	defer in.session.mu.Unlock()
-	return len(in.octets.available())
+	return in.octets.available()
 }
 
 // Complete reports whether the whole message has arrived.
@@ -142,24 +142,45 @@ func (in *Incoming) Read(p []byte) (int, error) {
 	s := in.session
 	s.mu.Lock()
 	defer s.unlock()
-	for {
-		if data := in.octets.available(); len(data) > 0 {
-			n, before := copy(p, data), in.octets.cost()
-			in.octets.advance(n)
-			s.release(in, before-in.octets.cost())
-			return n, nil
-		}
+	if err := in.wait(); err != nil {
+		return 0, err
+	}
+	before := in.octets.cost()
+	n := in.octets.copy(p)
+	s.release(in, before-in.octets.cost())
+	return n, nil
+}
+
+// Next is Read without a copy: it returns the next octets, which belong to the
+// caller from then on, in memory or as they are kept outside of it, see [Keeper].
+func (in *Incoming) Next() ([]byte, Octets, error) {
+	s := in.session
+	s.mu.Lock()
+	defer s.unlock()
+	if err := in.wait(); err != nil {
+		return nil, nil, err
+	}
+	before := in.octets.cost()
+	p := in.octets.take()
+	s.release(in, before-in.octets.cost())
+	return p.data, p.kept, nil
+}
+
+// wait waits until octets are available; s.mu is held.
+func (in *Incoming) wait() error {
+	for in.octets.available() == 0 {
 		switch {
 		case in.finished:
-			return 0, io.EOF
+			return io.EOF
 		case in.err != nil:
-			return 0, in.err
+			return in.err
 		}
 		if in.readable == nil {
-			in.readable = sync.NewCond(&s.mu)
+			in.readable = sync.NewCond(&in.session.mu)
 		}
 		in.readable.Wait()
 	}
+	return nil
 }
 
 // Close gives up the message. If it is still arriving, its sender is told 413
@@ -187,20 +208,28 @@ func (s *Session) handleSend(c *Conn, u *Unit) error {
 	start := max(u.ByteRange().Start, 1) - 1
 	at := start
 	for {
-		piece, err := u.Body.Next()
+		var p piece
+		var err error
+		if u.Body.tap == nil {
+			p.kept = u.Body.kept()
+		}
+		if p.kept == nil {
+			p.data, err = u.Body.Next()
+		}
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
 			return err
 		}
-		if in != nil {
-			if code := s.take(c, in, at, piece); code != StatusOK {
-				c.answer(u, code)
-				return nil
-			}
+		p.at = at
+		at = p.end()
+		if in == nil {
+			p.drop()
+		} else if code := s.take(c, in, p); code != StatusOK {
+			c.answer(u, code)
+			return nil
 		}
-		at += int64(len(piece))
 	}
 	s.finish(c, u, in, start, at)
 	return nil
@@ -285,20 +314,27 @@ func (s *Session) begin(c *Conn, u *Unit) (*Incoming, int) {
 }
 
 // take adds octets to a message and returns 200 if it goes on.
-func (s *Session) take(c *Conn, in *Incoming, at int64, piece []byte) int {
+func (s *Session) take(c *Conn, in *Incoming, p piece) int {
 	s.mu.Lock()
 	defer s.unlock()
-	if limit := s.opts.MaxSize; s.full(c) || limit > 0 && at > limit-int64(len(piece)) {
+	if limit := s.opts.MaxSize; s.full(c) || limit > 0 && p.at > limit-int64(p.len()) {
 		s.refuse(in, &StatusError{Code: StatusStopSending, MessageID: in.ID})
 	}
 	switch {
 	case s.err != nil:
+		p.drop()
 		return StatusNoSession
 	case in.err != nil:
+		p.drop()
 		return StatusStopSending
 	}
 	before := in.octets.cost()
-	ok := in.octets.add(at, piece)
+	ok := false
+	if p.kept != nil {
+		ok = in.octets.keep(p.at, p.kept)
+	} else {
+		ok = in.octets.add(p.at, p.data)
+	}
 	s.buffered += in.octets.cost() - before
 	if !ok {
 		s.refuse(in, &StatusError{Code: StatusStopSending, MessageID: in.ID})
@@ -486,6 +522,9 @@ func (b *inbox) fail(err error) {
 		in.err = err
 		if in.timer != nil {
 			in.timer.Stop()
+		}
+		if !in.shown {
+			in.octets.drop()
 		}
 		in.wake()
 	}

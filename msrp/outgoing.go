@@ -14,10 +14,13 @@ import (
 // 4975, section 7.1.1).
 const minChunk = 2048
 
-// maxUnreported is how many messages are remembered after they were sent, for
-// a report that may still come: of those that want a success report, and of the
-// others.
-const maxUnreported = 1024
+// Bounds on the messages that are remembered after they were sent, for a report
+// that may still come: of those that want a success report, which a busy peer may
+// owe for long, and of the others.
+const (
+	maxUnconfirmed = 8192
+	maxUnreported  = 1024
+)
 
 // maxRefusedTypes is how many types a session remembers that were answered
 // with 415.
@@ -483,21 +486,21 @@ func (s *Session) awaitReport(o *Outgoing) {
 // remember keeps a sent message for the reports that may come, and forgets the
 // oldest such message: if it waits for its success report, that did not come.
 func (s *Session) remember(o *Outgoing) {
-	list := &s.unreported
+	list, most := &s.unreported, maxUnreported
 	if o.message.SuccessReport {
-		list = &s.unconfirmed
+		list, most = &s.unconfirmed, maxUnconfirmed
 	}
 	*list = append(*list, o)
-	if len(*list) <= 2*maxUnreported {
+	if len(*list) <= 2*most {
 		return
 	}
-	open := make([]*Outgoing, 0, 2*maxUnreported+1)
+	open := make([]*Outgoing, 0, 2*most+1)
 	for _, o := range *list {
 		if s.outbox.sent[o.id] == o {
 			open = append(open, o)
 		}
 	}
-	for ; len(open) > maxUnreported; open = open[1:] {
+	for ; len(open) > most; open = open[1:] {
 		if o := open[0]; o.message.SuccessReport {
 			s.failMessage(o, &StatusError{Code: StatusTimeout, MessageID: o.id, Local: true})
 		} else {

@@ -51,13 +51,33 @@ func TestQuietRequestsAreBounded(t *testing.T) {
 	assert.LessOrEqual(t, s.conn.quiet.Len(), maxQuiet)
 }
 
+// A busy peer reports late on what came at once.
+func TestLateSuccessReports(t *testing.T) {
+	s, p := newRawPeer(t, SessionOptions{}, Remote{}, nil)
+	var all []*Outgoing
+	for range maxUnconfirmed {
+		o, err := s.Send(t.Context(), &Message{ContentType: "text/plain", Body: strings.NewReader("hi"), SuccessReport: true})
+		require.NoError(t, err)
+		require.NoError(t, o.Sent(t.Context()))
+		all = append(all, o)
+	}
+	for _, o := range all {
+		p.send("method: REPORT", "Message-ID: "+o.ID(), "Byte-Range: 1-2/2", "Status: 000 200 OK")
+		require.NoError(t, o.Delivered(t.Context()))
+	}
+}
+
 // What was sent is remembered without its body, and not without end.
 func TestSentMessagesAreForgotten(t *testing.T) {
 	for name, report := range map[string]bool{"no report wanted": false, "the report never comes": true} {
 		t.Run(name, func(t *testing.T) {
 			s, _ := newRawPeer(t, SessionOptions{}, Remote{}, nil)
 			var first, latest *Outgoing
-			for i := range 3 * maxUnreported {
+			most := maxUnreported
+			if report {
+				most = maxUnconfirmed
+			}
+			for i := range 2*most + 1 {
 				body := io.Reader(bytes.NewReader(make([]byte, 2500)))
 				if i%2 == 1 {
 					body = stream(2500)
@@ -71,7 +91,7 @@ func TestSentMessagesAreForgotten(t *testing.T) {
 				}
 			}
 			s.mu.Lock()
-			assert.LessOrEqual(t, len(s.sent), 2*maxUnreported)
+			assert.LessOrEqual(t, len(s.sent), 2*most)
 			for _, o := range s.sent {
 				assert.Nil(t, o.source)
 				assert.Nil(t, o.message.Body)

@@ -381,6 +381,9 @@ func (s *Session) verify(c *Conn) error {
 	}
 	err := s.remote.Verify(c)
 	if err != nil {
+		for _, in := range s.queue {
+			in.octets.drop()
+		}
 		s.queue, s.early = nil, nil // what came before Start is not the peer's
 		s.later(func() {
 			c.fail(err)

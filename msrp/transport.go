@@ -83,10 +83,30 @@ type MessageConn interface {
 	Close(reason error) error
 }
 
+// A Keeper is a MessageConn that may leave the body of a message where it lies.
+type Keeper interface {
+	MessageConn
+	// Kept returns what ReadMessage left out of the message that it returned
+	// last, between the header and the end-line: all of the body, or nil. It is
+	// called at most once for each message.
+	Kept() Octets
+}
+
+// Octets are octets that lie outside of the program's memory, such as those that
+// a browser has received. Whoever has them calls Load or Drop once.
+type Octets interface {
+	Len() int
+	// Load returns them in memory.
+	Load() []byte
+	// Drop gives them up.
+	Drop()
+}
+
 // Messages is a Transport over a connection that carries messages, each of
 // which is exactly one unit (RFC 7977, section 5.1).
 type Messages struct {
 	c    MessageConn
+	k    Keeper  // c, where it is one
 	r    *Reader // parses the messages, nil with Reuse
 	lent *Reader // with Reuse: what parsed the latest message
 }
@@ -104,7 +124,10 @@ func (m *Messages) Reuse() { m.r = nil }
 
 // NewMessages returns the transport over c, which it closes when it is closed
 // itself.
-func NewMessages(c MessageConn) *Messages { return &Messages{c: c, r: new(Reader)} }
+func NewMessages(c MessageConn) *Messages {
+	k, _ := c.(Keeper)
+	return &Messages{c: c, k: k, r: new(Reader)}
+}
 
 // Receive implements [Transport].
 func (m *Messages) Receive() (*Unit, error) {
@@ -117,11 +140,16 @@ func (m *Messages) Receive() (*Unit, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.r != nil {
-		return m.r.Parse(msg)
+	r := m.r
+	if r == nil {
+		m.lent = readers.Get().(*Reader)
+		r = m.lent
 	}
-	m.lent = readers.Get().(*Reader)
-	return m.lent.Parse(msg)
+	u, err := r.Parse(msg)
+	if err == nil && u.Body != nil {
+		u.Body.keeper = m.k
+	}
+	return u, err
 }
 
 // Send implements [Transport].

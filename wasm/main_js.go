@@ -8,7 +8,7 @@
 // The host is the global object webmsrpHost at the time of the start: Go sets
 // its property handle, a function that takes requests, and calls its methods
 // post(message, transfer), hash(algorithm, octets), socket(url, changed) and
-// ready().
+// ready(). What passes with each message goes through imports, see imports_js.go.
 package main
 
 import "github.com/hack-pad/safejs"

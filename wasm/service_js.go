@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"sync"
+	"unsafe"
 
 	"github.com/hack-pad/safejs"
 
@@ -89,8 +90,8 @@ func (s *service) begin(r request) {
 // later is the part of a request that waits.
 type later func() (result any, err error)
 
-// octets is a result to be transferred rather than copied.
-type octets []byte
+// pieces is a result to be transferred: an array of Uint8Arrays.
+type pieces []kept
 
 // dispatch does what must be done in order, and returns what is left to do.
 func (s *service) dispatch(r request) (later, error) {
@@ -178,8 +179,8 @@ func (s *service) answer(id int64, result any, err error) {
 		s.post(object{"id": id, "error": errorObject(err)})
 		return
 	}
-	if data, ok := result.(octets); ok {
-		s.postOctets(object{"id": id}, "result", data)
+	if list, ok := result.(pieces); ok {
+		answerOctets(float64(id), unsafe.Pointer(unsafe.SliceData(list)), int32(len(list)))
 		return
 	}
 	s.post(object{"id": id, "result": result})

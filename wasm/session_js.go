@@ -219,7 +219,6 @@ type incoming struct {
 	*msrp.Incoming
 	service *service
 	number  int64
-	buf     []byte
 }
 
 func (s *service) addIncoming(in *msrp.Incoming) int64 {
@@ -244,33 +243,32 @@ func (in *incoming) Close() error {
 	return in.Incoming.Close()
 }
 
-// maxRead bounds a piece of a message, in octets.
+// maxRead bounds the octets that go to the page at once, but for the last piece.
 const maxRead = 1 << 20
 
-// read returns the next piece, at most limit octets, or null at the end. The
-// page asks for one piece at a time.
-func (in *incoming) read(limit int) later {
+// read returns the next pieces, about as many octets as are wanted, or null at
+// the end. The page asks for one piece at a time.
+func (in *incoming) read(wanted int) later {
 	return func() (any, error) {
-		if limit <= 0 || limit > maxRead {
-			limit = maxRead
+		wanted = min(wanted, maxRead)
+		var list pieces
+		for n := 0; ; {
+			data, k, err := in.Next()
+			if err != nil {
+				in.Close()
+				if err == io.EOF {
+					err = nil
+				}
+				return nil, err
+			}
+			if k == nil {
+				k = kept(octetsStore(pointer(data), int32(len(data))))
+			}
+			list = append(list, k.(kept))
+			// What is there already goes along: fewer messages to the page.
+			if n += k.Len(); n >= wanted || in.Buffered() == 0 {
+				return list, nil
+			}
 		}
-		if cap(in.buf) < limit {
-			in.buf = make([]byte, limit)
-		}
-		// What is there already goes along: fewer and larger pieces.
-		n, err := in.Read(in.buf[:limit])
-		for err == nil && n < limit && in.Buffered() > 0 {
-			var more int
-			more, err = in.Read(in.buf[n:limit])
-			n += more
-		}
-		if n > 0 {
-			return octets(in.buf[:n]), nil
-		}
-		in.Close()
-		if err == io.EOF {
-			return nil, nil
-		}
-		return nil, err
 	}
 }

@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"sync"
 	"time"
-	"unsafe"
 
 	"github.com/hack-pad/safejs"
 
@@ -31,14 +29,14 @@ const (
 // A webSocket is the browser's WebSocket as a connection of whole messages, see
 // web/socket.js.
 type webSocket struct {
-	socket           safejs.Value
-	send, next, take safejs.Value // methods of it
-	changed          safejs.Func
-	wake             chan struct{} // holds one if something has changed
-	closed           chan struct{} // with Close
-	close            sync.Once
-	silent           func() // asks the relay for a sign of life
-	buf              []byte // what ReadMessage returned
+	socket  safejs.Value
+	number  int32 // by which the functions of imports_js.go know it
+	changed safejs.Func
+	wake    chan struct{} // holds one if something has changed
+	closed  chan struct{} // with Close
+	close   sync.Once
+	silent  func() // asks the relay for a sign of life
+	buf     []byte // what ReadMessage returned
 }
 
 // dialWebSocket opens a WebSocket with the subprotocol msrp, unless canceled is
@@ -61,7 +59,7 @@ func dialWebSocket(host safejs.Value, url string, canceled <-chan struct{}) (*we
 		return nil, fmt.Errorf("%q is not a WebSocket URL: %w", url, err)
 	}
 	socket := request{w.socket}
-	w.send, w.next, w.take = socket.get("send"), socket.get("next"), socket.get("take")
+	w.number = int32(socket.num("number"))
 	for !socket.flag("opened") {
 		if socket.flag("over") {
 			w.Close(nil)
@@ -109,17 +107,13 @@ func (w *webSocket) failed() error {
 // ReadMessage implements msrp.MessageConn.
 func (w *webSocket) ReadMessage() ([]byte, error) {
 	for {
-		size, err := integer(w.next.Invoke())
-		if err != nil {
-			return nil, err
-		}
-		if size >= 0 {
+		if size := int(socketNext(w.number)); size >= 0 {
 			if cap(w.buf) < size {
-				w.buf = make([]byte, max(size, 80<<10))
+				w.buf = make([]byte, size)
 			}
 			w.buf = w.buf[:size]
-			_, err := w.take.Invoke(address(w.buf))
-			return w.buf, err
+			socketTake(w.number, pointer(w.buf))
+			return w.buf, nil
 		}
 		if err := w.failed(); err != nil {
 			return nil, err
@@ -134,34 +128,29 @@ func (w *webSocket) ReadMessage() ([]byte, error) {
 	}
 }
 
+// Kept implements msrp.Keeper: the bodies of long messages stay with the browser.
+func (w *webSocket) Kept() msrp.Octets {
+	number := socketKeep(w.number)
+	if number == 0 {
+		return nil
+	}
+	return kept(number)
+}
+
 // WriteMessage implements msrp.MessageConn. It waits while the browser holds
 // too much that was not sent.
 func (w *webSocket) WriteMessage(msg []byte) error {
-	buffered, err := integer(w.send.Invoke(address(msg), len(msg)))
+	buffered := socketSend(w.number, pointer(msg), int32(len(msg)))
 	if buffered > highWater {
-		for err == nil && buffered > lowWater {
+		for buffered > lowWater {
 			time.Sleep(pollEvery)
-			buffered, err = integer(w.socket.Call("buffered"))
+			buffered = socketBuffered(w.number)
 		}
 	}
-	if err == nil && buffered < 0 {
-		err = w.failed()
+	if buffered < 0 {
+		return w.failed()
 	}
-	return err
-}
-
-// address is where JavaScript finds the octets in memory, as long as it was
-// called from here: they do not move then.
-func address(b []byte) int {
-	defer runtime.KeepAlive(b)
-	return int(uintptr(unsafe.Pointer(unsafe.SliceData(b))))
-}
-
-func integer(v safejs.Value, err error) (int, error) {
-	if err != nil {
-		return 0, err
-	}
-	return v.Int()
+	return nil
 }
 
 // Flush implements msrp.MessageConn: nothing is held back.

@@ -86,7 +86,7 @@ for (const name of await readdir(dist, { recursive: true })) {
       // smaller blocks: 1 to 4 KB less, depending on chance.
       [c.BROTLI_PARAM_NPOSTFIX]: name.endsWith(".wasm") ? 2 : 0,
       [c.BROTLI_PARAM_NDIRECT]: name.endsWith(".wasm") ? 28 : 0,
-      [c.BROTLI_PARAM_LGBLOCK]: name.endsWith(".wasm") ? 17 : 0,
+      [c.BROTLI_PARAM_LGBLOCK]: name.endsWith(".wasm") ? 16 : 0,
     },
   });
   await writeFile(`${file}.br`, br);

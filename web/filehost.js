@@ -45,8 +45,11 @@ export function serveFiles(core, page) {
     opensave: ({ file, destination, algorithm, begun }) => void saving.set(file, new Saving(destination, algorithm, begun)),
     /** Writes what arrives of a message, of which the page may have the beginning. */
     save({ file, incoming, data, offset, end }) {
-      const pieces = data ? [data] : [];
-      const next = async () => pieces.shift() ?? (incoming === undefined ? null : ask("read", { incoming, max: readSize }));
+      let pieces = data ? [data] : [];
+      const next = async () => {
+        if (pieces.length === 0 && incoming !== undefined) pieces = (await ask("read", { incoming, max: readSize })) ?? [];
+        return pieces.shift() ?? null;
+      };
       return saving.get(file)?.take(next, { offset, end }, (octets) => page({ event: "saved", message: file, octets }, []));
     },
     async finishsave({ file, hash }) {

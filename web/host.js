@@ -5,6 +5,7 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { wasmIntegrity } from "./integrity.js";
 import "./wasm_exec.js";
 import { serveFiles } from "./filehost.js";
+import { newImports } from "./imports.js";
 import { openSocket } from "./socket.js";
 
 /** @typedef {{wasmURL: string, integrity?: string}} Program where the core lies, and the hash that the page knows of it */
@@ -19,18 +20,23 @@ import { openSocket } from "./socket.js";
 export async function startCore({ wasmURL, integrity = wasmIntegrity }, page) {
   if (integrity !== wasmIntegrity) throw new Error(`${import.meta.url} and webmsrp.js are of two builds: publish the files of one build together, then reload the page`);
   const go = new Go();
-  const instance = await load(wasmURL, go.importObject);
   const memory = (/** @type {number} */ at, /** @type {number} */ size) =>
     new Uint8Array(/** @type {WebAssembly.Memory} */ (instance.exports.mem).buffer, at, size);
   /** @type {(request: any) => void} */
   let handle = () => {};
   const files = serveFiles((request) => handle(request), page.post);
+  const { sockets, functions } = newImports(memory, files.post);
+  const instance = await load(wasmURL, { ...go.importObject, webmsrp: functions });
   await new Promise((ready, failed) => {
     const host = {
       post: files.post,
       // For AUTH. Go's own would make the program 35 KB larger.
       hash: (/** @type {string} */ algorithm, /** @type {Uint8Array} */ octets) => (algorithm === "MD5" ? md5 : sha256)(octets),
-      socket: (/** @type {string} */ url, /** @type {() => void} */ changed) => openSocket(url, memory, changed),
+      socket(/** @type {string} */ url, /** @type {() => void} */ changed) {
+        const socket = openSocket(url, memory, changed, () => sockets.take(number));
+        const number = sockets.add(socket);
+        return Object.assign(socket, { number });
+      },
       ready: () => {
         handle = host.handle;
         ready(undefined);
@@ -43,7 +49,7 @@ export async function startCore({ wasmURL, integrity = wasmIntegrity }, page) {
       if (over) return;
       over = true;
       // On the page's thread nothing else would end these.
-      for (const value of values ?? []) if (value instanceof WebSocket) value.close();
+      for (const socket of sockets.values()) socket.close(1000, "");
       for (const timeout of go._scheduledTimeouts.values()) clearTimeout(timeout);
       go._scheduledTimeouts.clear();
       failed(new Error(why)); // unless it was ready
@@ -64,7 +70,6 @@ export async function startCore({ wasmURL, integrity = wasmIntegrity }, page) {
     scope.webmsrpHost = host;
     const running = go.run(instance);
     delete scope.webmsrpHost;
-    const values = go._values; // Go lets go of them at its end
     running.then(
       () => exited("the protocol core has ended"),
       (/** @type {Error} */ error) => exited(error.message),

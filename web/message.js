@@ -256,8 +256,8 @@ export class MsrpIncomingMessage {
   #core;
   /** The number to fetch it by, undefined where data is all of it. @type {number | undefined} */
   #number;
-  /** @type {Uint8Array<ArrayBuffer> | undefined} */
-  #data;
+  /** What is here already. @type {Uint8Array<ArrayBuffer>[]} */
+  #pieces;
   #used = false;
   /** @type {ReadableStream<Uint8Array<ArrayBuffer>> | undefined} */
   #body;
@@ -274,7 +274,7 @@ export class MsrpIncomingMessage {
   constructor(core, event, saving) {
     this.#core = core;
     this.#number = event.incoming;
-    this.#data = event.data;
+    this.#pieces = event.data?.length ? [event.data] : [];
     this.messageId = event.messageId;
     this.contentType = event.contentType;
     this.disposition = event.disposition;
@@ -336,9 +336,8 @@ export class MsrpIncomingMessage {
     const file = new MsrpIncomingFile(this.#core, { name: this.fileName, type: this.contentType, size: this.size }, destination, options);
     this.#used = true;
     this.#saving?.(file);
-    file._take({ incoming: this.#number, data: this.#data });
+    file._take({ incoming: this.#number, data: this.#pieces.shift() });
     file.verified.then(() => this.#read?.(), () => {});
-    this.#data = undefined;
     return file;
   }
 
@@ -353,16 +352,16 @@ export class MsrpIncomingMessage {
 
   /** @returns {Promise<Uint8Array<ArrayBuffer> | null>} */
   async #next() {
-    const data = this.#data;
-    this.#data = undefined;
-    if (data?.length) return data;
-    const next = this.#number === undefined ? null : await this.#core.call("read", { incoming: this.#number, max: readSize });
+    if (this.#pieces.length === 0 && this.#number !== undefined) {
+      this.#pieces = (await this.#core.call("read", { incoming: this.#number, max: readSize })) ?? [];
+    }
+    const next = this.#pieces.shift() ?? null;
     if (!next) this.#read?.();
     return next;
   }
 
   async #drop() {
-    this.#data = undefined;
+    this.#pieces = [];
     if (this.#number !== undefined) await this.#core.call("drop", { incoming: this.#number }).catch(() => {});
   }
 }

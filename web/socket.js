@@ -1,5 +1,4 @@
-// The browser's WebSocket as the protocol core uses it: octets go between the
-// socket and the core's memory without an object of Go's for each.
+// The browser's WebSocket as the protocol core uses it.
 
 import { watchSilence } from "./recovery.js";
 
@@ -17,8 +16,9 @@ const openTime = 15_000;
  * @param {string} url
  * @param {(at: number, size: number) => Uint8Array<ArrayBuffer>} memory views the core's memory
  * @param {() => void} changed is called when it is open, a message came where there was none, the relay is to be asked, or it is over
+ * @param {() => void} closed is called when the core has closed it
  */
-export function openSocket(url, memory, changed) {
+export function openSocket(url, memory, changed, closed) {
   const socket = new WebSocket(url, "msrp");
   socket.binaryType = "arraybuffer";
   /** @type {Uint8Array[]} */
@@ -26,6 +26,12 @@ export function openSocket(url, memory, changed) {
   let waiting = 0;
   /** Once it is open. @type {ReturnType<typeof watchSilence> | undefined} */
   let silence;
+  // A task of its own for the core: until it runs the browser hands out more of
+  // what has come, and the core wakes once for all of that.
+  const { port1, port2: task } = new MessageChannel();
+  port1.onmessage = () => changed();
+  /** The body of the message that was taken last, if it was not copied. @type {Uint8Array | undefined} */
+  let body;
   const self = {
     opened: false,
     over: false,
@@ -48,14 +54,32 @@ export function openSocket(url, memory, changed) {
 
     buffered: () => (self.over ? -1 : socket.bufferedAmount),
 
-    /** The size of the next message, or -1. */
-    next: () => (queue.length > 0 ? queue[0].length : -1),
+    /** The size of the next message without a long body, or -1. */
+    next() {
+      if (queue.length === 0) return -1;
+      body = bodyOf(queue[0]);
+      return queue[0].length - (body?.length ?? 0);
+    },
 
-    /** Copies the next message to the core. */
+    /** Copies the next message to the core, without a long body. */
     take(/** @type {number} */ at) {
       const message = /** @type {Uint8Array} */ (queue.shift());
       waiting -= message.length;
-      memory(at, message.length).set(message);
+      if (body) {
+        const from = body.byteOffset - message.byteOffset;
+        const rest = message.subarray(from + body.length);
+        memory(at, from).set(message.subarray(0, from));
+        memory(at + from, rest.length).set(rest);
+      } else {
+        memory(at, message.length).set(message);
+      }
+    },
+
+    /** The body that take left out, once, or undefined. */
+    keep() {
+      const kept = body;
+      body = undefined;
+      return kept;
     },
 
     /** Asks the relay now. */
@@ -66,9 +90,11 @@ export function openSocket(url, memory, changed) {
       changed = () => {};
       self.over = true;
       stop();
+      task.close();
       queue.length = 0;
       socket.onmessage = null;
       socket.close(code, reason);
+      closed();
     },
   };
 
@@ -105,10 +131,36 @@ export function openSocket(url, memory, changed) {
     const message = typeof data === "string" ? new TextEncoder().encode(data) : new Uint8Array(data);
     waiting += message.length;
     if (waiting > maxReceived) end(0, "the relay sends faster than it is allowed to");
-    else if (queue.push(message) === 1) changed();
+    else if (queue.push(message) === 1) task.postMessage(null);
   };
   // No close follows where a Content-Security-Policy forbids to connect.
   socket.onerror = () => self.opened || end(0, "");
   socket.onclose = ({ code, reason }) => end(code, reason);
   return self;
 }
+
+/** The longest header, and the shortest body, of messages whose bodies are not copied. */
+const maxHeader = 4 << 10;
+const minBody = 4 << 10;
+
+/**
+ * The body of a message where it is long: between the empty line and the
+ * end-line of its transaction, if it has those. That it does is for the core to
+ * see, in what is left.
+ * @param {Uint8Array} message
+ */
+function bodyOf(message) {
+  const transaction = message.subarray(5, 5 + 33).indexOf(space);
+  if (transaction < 0 || message.length < minBody) return undefined;
+  const header = message.subarray(0, maxHeader);
+  for (let at = header.indexOf(cr); at >= 0; at = header.indexOf(cr, at + 2)) {
+    if (header[at + 1] !== lf || header[at + 2] !== cr || header[at + 3] !== lf) continue;
+    const body = message.subarray(at + 4, message.length - ("\r\n-------$\r\n".length + transaction));
+    return body.length < minBody ? undefined : body;
+  }
+  return undefined;
+}
+
+const cr = 13;
+const lf = 10;
+const space = 32;

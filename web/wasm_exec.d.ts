@@ -9,8 +9,6 @@ declare global {
     run(instance: WebAssembly.Instance): Promise<void>;
     /** Goes on with the program: every event and timer comes through here. */
     _resume(): void;
-    /** What the program holds of JavaScript's, from run on. */
-    _values: unknown[];
     _scheduledTimeouts: Map<number, ReturnType<typeof setTimeout>>;
   }
   /** See integrity.js. */

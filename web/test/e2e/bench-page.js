@@ -37,48 +37,54 @@ export async function startClient(url, answer, options) {
   };
 }
 
-/** A WebSocket without any protocol, in a worker. */
+/**
+ * A WebSocket without any protocol, in a worker. It sends a file as the client
+ * does, and what comes goes to the page.
+ */
 export async function startBare(url) {
   const worker = new Worker(import.meta.url, { type: "module" });
-  const ask = (request) =>
-    new Promise((resolve, reject) => {
-      worker.onmessage = ({ data }) => resolve(data);
+  const run = async (way, octets, size) => {
+    const file = new Blob([new Uint8Array(way === "up" ? octets : 0)]);
+    const from = performance.now();
+    let got = 0;
+    await new Promise((resolve, reject) => {
+      worker.onmessage = ({ data }) => {
+        got += data.byteLength ?? octets;
+        if (got === octets) resolve();
+      };
       worker.onerror = (event) => reject(new Error(event.message));
-      worker.postMessage(request);
+      worker.postMessage({ way, url, octets, size, file });
     });
-  return {
-    close: () => worker.terminate(),
-    up: (octets, size) => ask({ run: "up", url, octets, size }),
-    down: (octets, size) => ask({ run: "down", url, octets, size }),
+    return performance.now() - from;
   };
+  return { close: () => worker.terminate(), up: (...args) => run("up", ...args), down: (...args) => run("down", ...args) };
 }
 
 const bare = {
-  async up({ url, octets, size }) {
+  async up({ url, size, file }) {
     const socket = await open(url);
-    const message = new Uint8Array(size);
-    const from = performance.now();
-    for (let left = octets; left > 0; left -= size) {
-      while (socket.bufferedAmount > 1 << 20) await new Promise((resolve) => setTimeout(resolve));
-      socket.send(message.subarray(0, Math.min(size, left)));
+    for (const reader = file.stream().getReader(); ; ) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      for (let from = 0; from < value.length; from += size) {
+        // Timers take 4 ms: what is buffered must last for that.
+        while (socket.bufferedAmount > 4 << 20) await new Promise((resolve) => setTimeout(resolve));
+        socket.send(value.subarray(from, from + size));
+      }
     }
     socket.send("all?");
     await new Promise((resolve) => (socket.onmessage = resolve));
     socket.close();
-    return performance.now() - from;
+    postMessage("done");
   },
   async down({ url, octets, size }) {
-    const from = performance.now();
     const socket = await open(`${url}?octets=${octets}&size=${size}`);
     let got = 0;
-    await new Promise((resolve) => {
-      socket.onmessage = ({ data }) => {
-        got += data.byteLength;
-        if (got === octets) resolve();
-      };
-    });
-    socket.close();
-    return performance.now() - from;
+    socket.onmessage = ({ data }) => {
+      got += data.byteLength;
+      postMessage(data, [data]);
+      if (got === octets) socket.close();
+    };
   },
 };
 
@@ -92,7 +98,7 @@ function open(url, ...protocols) {
 }
 
 if (typeof document === "undefined") {
-  self.onmessage = async ({ data }) => postMessage(await bare[data.run](data));
+  self.onmessage = ({ data }) => void bare[data.way](data);
 }
 
 /**

@@ -71,3 +71,32 @@ test("the real core answers what it cannot do, and goes on", async () => {
   assert.deepEqual(noted.exits, []);
   assert.equal("webmsrpHost" in globalThis, false, "nothing stays behind");
 });
+
+test("a core that breaks leaves no WebSocket open", async (t) => {
+  const { WebSocket } = globalThis;
+  const { run } = Go.prototype;
+  t.after(() => Object.assign(globalThis, { WebSocket }) && Object.assign(Go.prototype, { run }));
+  const opened = new Queue();
+  const closed = new Queue();
+  globalThis.WebSocket = class {
+    constructor() {
+      opened.push(this);
+    }
+    close() {
+      closed.push(this);
+    }
+  };
+  let go;
+  Go.prototype.run = function (instance) {
+    go = this;
+    return run.call(this, instance);
+  };
+  const noted = page();
+  const { handle } = await startCore({ wasmURL: new URL("../../msrp.wasm", import.meta.url).href }, noted);
+  handle({ id: 1, op: "connect", client: 1, url: "ws://example.com" });
+  const socket = await opened.next();
+  go._inst = { exports: { ...go._inst.exports, resume: () => assert.fail("broken") } };
+  assert.throws(() => handle({ id: 2, op: "session", client: 1 }), /broken/);
+  assert.deepEqual(noted.exits, ["broken"]);
+  assert.equal(await closed.next(), socket);
+});

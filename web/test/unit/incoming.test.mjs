@@ -62,7 +62,7 @@ test("a long message is put together from its pieces", async (t) => {
   const reading = message.text();
   // A character that is cut in two by the pieces is whole in the text.
   for (const piece of [octets("Gr"), octets("ü").subarray(0, 1), octets("ü").subarray(1), octets("ße")]) {
-    const request = await worker.serve("read", piece.slice());
+    const request = await worker.serve("read", [piece.slice()]);
     assert.equal(request.incoming, 3);
     assert.ok(request.max > 0);
   }
@@ -96,8 +96,9 @@ test("nothing is fetched before somebody reads, and then one piece at a time", a
   assert.equal(worker.requests.length, 0);
   for (const piece of ["one", "two"]) {
     const reading = reader.read();
-    await worker.serve("read", octets(piece));
+    await worker.serve("read", [octets(piece), octets("more")]);
     assert.deepEqual((await reading).value, octets(piece));
+    assert.deepEqual((await reader.read()).value, octets("more"), "what came along is not asked for");
     await turns();
     assert.equal(worker.requests.length, 0, "it hurries ahead");
   }
