@@ -89,8 +89,9 @@ bench-proxy:
 
 # The long proofs, of which make test runs a small part: the core's, 300 times
 # that something is killed, 1 GiB between two pages as a message and as a file that
-# is cut off 20 times, soaksize MiB as a stream, and an hour of two relays under a
-# mixed load, or make soak soaktime=10m.
+# is cut off 20 times, soaksize MiB as a stream, 50 cuts of a page's network during
+# 1,000 messages, and an hour of two relays under a mixed load, or make soak
+# soaktime=10m.
 soaktime := 1h
 soaksize := 10240
 soak: build
@@ -98,6 +99,7 @@ soak: build
 	SOAK=1 go test -run=Faults -v -timeout 30m ./proxy/serve
 	SOAK=1 node --test web/test/e2e/flow.test.mjs
 	SOAK=1 SOAK_SIZE=$(soaksize) node --test --test-reporter=spec --test-name-pattern='Chromium' web/test/e2e/files.test.mjs
+	SOAK=1 node --test web/test/e2e/reconnect.test.mjs
 	SOAK_TIME=$(soaktime) go test -run='^TestSoak$$' -count=1 -v -timeout 0 ./proxy
 
 # Every fuzz target for a while; what is found stays as a test.

@@ -24,14 +24,14 @@ export function openSocket(url, memory, changed, closed) {
   /** @type {Uint8Array[]} */
   const queue = [];
   let waiting = 0;
+  /** Once it is open. @type {ReturnType<typeof watchSilence> | undefined} */
+  let silence;
   // A task of its own for the core: until it runs the browser hands out more of
   // what has come, and the core wakes once for all of that.
   const { port1, port2: task } = new MessageChannel();
   port1.onmessage = () => changed();
   /** The body of the message that was taken last, if it was not copied. @type {Uint8Array | undefined} */
   let body;
-  /** Once it is open. @type {ReturnType<typeof watchSilence> | undefined} */
-  let silence;
   const self = {
     opened: false,
     over: false,
@@ -89,8 +89,8 @@ export function openSocket(url, memory, changed, closed) {
     close(code, reason) {
       changed = () => {};
       self.over = true;
-      task.close();
       stop();
+      task.close();
       queue.length = 0;
       socket.onmessage = null;
       socket.close(code, reason);

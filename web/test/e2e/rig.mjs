@@ -36,10 +36,29 @@ export const languages = [
   "two\nlines & <b>no markup</b>\t\"quoted\"",
 ];
 
+/** What is to be done at the ends of tests. */
+const ends = new WeakMap();
+
+/**
+ * Has something done at the end of a test, before what was asked for earlier: a
+ * page is over before the server that it would miss.
+ */
+export function atEnd(t, end) {
+  if (!ends.has(t)) {
+    ends.set(t, []);
+    t.after(async () => {
+      const results = [];
+      for (const end of ends.get(t).reverse()) results.push(...(await Promise.allSettled([(async () => end())()])));
+      for (const { reason } of results) if (reason) throw reason;
+    });
+  }
+  ends.get(t).push(end);
+}
+
 /** @param {import("node:test").TestContext} t Makes a directory for a test. */
 export async function directory(t) {
   const dir = await mkdtemp(path.join(tmpdir(), "webmsrp-"));
-  t.after(() => rm(dir, { recursive: true, force: true }));
+  atEnd(t, () => rm(dir, { recursive: true, force: true }));
   return dir;
 }
 
@@ -69,7 +88,7 @@ export class Process extends EventEmitter {
         this.emit("line", line);
       });
     }
-    t.after(async () => {
+    atEnd(t, async () => {
       this.kill("SIGTERM");
       this.kill("SIGCONT");
       const late = setTimeout(() => this.kill("SIGKILL"), 5000);
@@ -202,7 +221,7 @@ async function present(variable, usual) {
 
 async function launch(t, options) {
   const browser = await puppeteer.launch({ ...options, ...(process.env.SOAK && { protocolTimeout: 0 }) });
-  t.after(() => browser.close());
+  atEnd(t, () => browser.close());
   return browser;
 }
 
@@ -231,7 +250,7 @@ export async function openPage(t, browser, url, { expected = /(?!)/, dark = fals
   page.on("pageerror", (error) => note(String(error)));
   page.on("console", (message) => ["error", "warn"].includes(message.type()) && note(message.text()));
   page.on("requestfailed", (request) => note(`${request.url()} ${request.failure()?.errorText}`));
-  t.after(() => assert.deepEqual(errors, [], "the page has errors on its console"));
+  atEnd(t, () => assert.deepEqual(errors, [], "the page has errors on its console"));
   await page.goto(url, { waitUntil: "load" });
   return page;
 }
@@ -281,7 +300,7 @@ export async function startNetwork(t, url) {
     /** Lets no connection be made, or again. */
     allow: (allowed) => (open = allowed),
   };
-  t.after(() => {
+  atEnd(t, () => {
     server.close();
     network.reset();
   });
@@ -317,7 +336,7 @@ export async function startSite(t, answer = () => ({})) {
     }
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
-  t.after(() => {
+  atEnd(t, () => {
     server.close();
     server.closeAllConnections();
   });
@@ -435,6 +454,10 @@ export class Person {
     await this.status("ready");
     await this.page.locator("#call [name=peer]").fill(name);
     await this.page.locator("#call button").click();
+  }
+
+  async hangUp() {
+    await this.page.locator("msrp-chat >>> header button").click();
   }
 
   /** Types a text and sends it. */
