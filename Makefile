@@ -88,13 +88,16 @@ bench-proxy:
 	@bin/bench -relay bin/webmsrp
 
 # The long proofs, of which make test runs a small part: the core's, 300 times
-# that something is killed, 1 GiB between two pages, and an hour of two relays
-# under a mixed load, or make soak soaktime=10m.
+# that something is killed, 1 GiB between two pages as a message and as a file that
+# is cut off 20 times, soaksize MiB as a stream, and an hour of two relays under a
+# mixed load, or make soak soaktime=10m.
 soaktime := 1h
+soaksize := 10240
 soak: build
 	SOAK=1 go test -run='Memory|Cuts|Many' -v -timeout 30m ./msrp/...
 	SOAK=1 go test -run=Faults -v -timeout 30m ./proxy/serve
 	SOAK=1 node --test web/test/e2e/flow.test.mjs
+	SOAK=1 SOAK_SIZE=$(soaksize) node --test --test-reporter=spec --test-name-pattern='Chromium' web/test/e2e/files.test.mjs
 	SOAK_TIME=$(soaktime) go test -run='^TestSoak$$' -count=1 -v -timeout 0 ./proxy
 
 # Every fuzz target for a while; what is found stays as a test.

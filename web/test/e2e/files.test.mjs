@@ -1,14 +1,21 @@
 // Files that are received to where they shall be, in both browsers, with the
 // core in a worker and on the page's thread; those that are offered by SDP (RFC
-// 5547), and go on after the network was cut. SOAK=1 makes it 1 GiB and 20 cuts.
+// 5547), and go on after the network was cut. With SOAK=1 it is 1 GiB and 20 cuts,
+// SOAK_SIZE, in MiB, is read as a stream, and no task of a page takes 50 ms where
+// the machine has little else to do.
 
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
+import { availableParallelism, loadavg } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
-import { browsers, directory, guard, openPage, policies, sha256, startBrowser, startDev, startPeer, startSite } from "./rig.mjs";
+import { browsers, directory, guard, memory, openPage, policies, random, sha256, startBrowser, startDev, startPeer, startSite, startWire } from "./rig.mjs";
 
-const [mebibytes, cuts, patience] = process.env.SOAK ? [1024, 20, 20 * guard] : [24, 3, 2 * guard];
+const mebibyte = 1 << 20;
+const [size, cuts, streamed, patience] = process.env.SOAK ? [1024, 20, Number(process.env.SOAK_SIZE ?? 1024), 100 * guard] : [64, 5, 64, 4 * guard];
+
+/** By how much a page's process may grow. */
+const maxGrowth = 64 * mebibyte;
 
 /** Each runs in a page of its own client, with in-page.js and the place for a file. */
 const cases = {
@@ -147,10 +154,12 @@ async function begin(t, start) {
   }));
   const server = await startDev(t, `--origin=${site.origin}`);
   const browser = await start(t);
-  const open = async (t, host, name = "alice") => {
+  const open = async (t, host, { name = "alice", url = server.url } = {}) => {
     const { username, password } = await (await fetch(new URL(`credentials?name=${name}`, server.url))).json();
-    const settings = new URLSearchParams({ relay: `${server.url.replace("http", "ws")}msrp`, username, password, worker: String(host === "worker") });
-    const page = await openPage(t, browser, `${site.origin}/${host}/?${settings}`);
+    const settings = new URLSearchParams({ relay: `${url.replace("http", "ws")}msrp`, username, password, worker: String(host === "worker") });
+    // Firefox tells on the console where a way was cut.
+    const expected = url === server.url ? undefined : /^Error: The connection to ws:.* was interrupted/;
+    const page = await openPage(t, browser, `${site.origin}/${host}/?${settings}`, { expected });
     await page.evaluate(async (host) => (window.api = await import(`/${host}/in-page.js`)), host);
     return page;
   };
@@ -159,7 +168,7 @@ async function begin(t, start) {
 
 for (const [browserName, start] of Object.entries(browsers)) {
   test(`files in ${browserName}`, async (t) => {
-    const { open } = await begin(t, start);
+    const { server, open } = await begin(t, start);
     for (const [host, where] of [["worker", "in a worker"], ["page", "on the page's thread"]]) {
       await t.test(where, async (t) => {
         const page = await open(t, host);
@@ -170,50 +179,112 @@ for (const [browserName, start] of Object.entries(browsers)) {
     }
 
     await t.test("a file goes on where the network was cut", { timeout: patience }, async (t) => {
-      const [alice, bob] = [await open(t, "worker"), await open(t, "worker", "bob")];
-      const size = await makeFile(alice);
-      await prepare(bob);
-      let resent = 0;
-      for (let cut = 1; cut <= cuts + 1; cut++) {
-        const { offset, received } = await agree(alice, bob);
-        if (cut > 1) assert.ok(offset <= received, `${offset} of ${received} octets are taken for known`);
+      const wires = [await startWire(t, server.url), await startWire(t, server.url)];
+      const [alice, bob] = [await open(t, "worker", wires[0]), await open(t, "worker", { name: "bob", ...wires[1] })];
+      await prepare(alice);
+      await prepare(bob, "file");
+      await makeFile(alice, size);
+      const seed = Number(process.env.SEED ?? crypto.getRandomValues(new Uint16Array(1))[0] + 1);
+      const chance = random(seed);
+      t.diagnostic(`SEED=${seed}`);
+      const calm = await watch(t, alice, bob);
+      let [resent, known] = [0, undefined];
+      for (let cut = 1; cut <= cuts; cut++) {
+        const asks = cut > 1 && known === undefined && chance() < 0.5;
+        const { offset, received } = asks ? await ask(alice, bob) : await agree(alice, bob, known);
+        if (asks) assert.equal(offset, received);
+        else assert.ok(offset <= received, `${offset} of ${received} octets are taken for known`);
         resent += received - offset;
-        if (cut > cuts) break;
-        // Each at a random moment, in its own part of the file.
-        await bob.evaluate((octets) => window.passed(octets), Math.floor(((cut - Math.random()) / (cuts + 1)) * size));
+        // Each at a random moment, in its own part of the file, of whom it may be.
+        await bob.evaluate((octets) => window.passed(octets), Math.floor(((cut - chance()) / (cuts + 1)) * size * mebibyte));
+        const whose = chance() < 0.5 ? 0 : 1;
+        wires[whose].cut();
         await alice.evaluate(() => window.client.close());
-        const state = await bob.evaluate(async () => {
+        known = await bob.evaluate(async (cut) => {
           await window.session.close(); // as signalling tells
           await window.taken.verified.catch(() => {});
-          return window.taken.state;
-        });
-        assert.equal(state, "failed");
+          if (window.taken.state !== "failed") throw new Error(`the file was ${window.taken.state}`);
+          if (!cut) return undefined;
+          // The client is gone, and what it had stands in the file.
+          await window.client.close();
+          window.client = await window.api.connect();
+          window.taken = undefined;
+          return (await window.place.getFile()).size;
+        }, whose === 1);
       }
+      await agree(alice, bob, known);
       await finish(alice, bob);
-      assert.ok(resent < cuts * (4 << 20), `${resent} octets were sent twice`);
-      t.diagnostic(`${size} octets, ${cuts} cuts, ${resent} octets sent twice`);
+      await calm();
+      const [sent, got] = [await digest(alice, "file"), await digest(bob, "place")];
+      assert.equal(got, sent);
+      assert.ok(resent < cuts * (6 << 20), `${resent} octets were sent twice`);
+      t.diagnostic(`${size} MiB, ${cuts} cuts, ${resent} octets sent twice`);
+    });
+
+    await t.test("a file goes on where the way was full", { timeout: patience }, async (t) => {
+      const wire = await startWire(t, server.url);
+      const [alice, bob] = [await open(t, "worker"), await open(t, "worker", { name: "bob", ...wire })];
+      await prepare(alice);
+      await prepare(bob, "stream");
+      await makeFile(alice, 24);
+      // What has come stays while some client is open.
+      await bob.evaluate(async (relay) => (window.other = await window.api.MsrpClient.connect(relay, window.api.usual)), `${server.url.replace("http", "ws")}msrp`);
+      await agree(alice, bob);
+      await bob.evaluate((octets) => window.passed(octets), 8 * mebibyte);
+      wire.hold();
+      // More than that is acknowledged, because the relay has it on its way.
+      for (let ahead = 0; ahead <= 2 * mebibyte; ) ahead = (await alice.evaluate(() => window.transfer.acknowledged)) - (await bob.evaluate(() => window.taken.received));
+      wire.cut();
+      const received = await bob.evaluate(async () => {
+        await window.session.close();
+        await window.taken.verified.catch(() => {});
+        await window.client.close();
+        window.client = await window.api.connect();
+        return window.taken.received;
+      });
+      const acknowledged = await alice.evaluate(async () => {
+        await window.client.close();
+        return window.transfer.acknowledged;
+      });
+      t.diagnostic(`${acknowledged - received} octets were acknowledged that did not arrive`);
+      const { offset } = await agree(alice, bob);
+      assert.ok(offset <= received, `${offset} of ${received} octets are taken for known`);
+      await finish(alice, bob);
+    });
+
+    await t.test("a file is read as it comes", { timeout: patience }, async (t) => {
+      const [alice, bob] = [await open(t, "worker"), await open(t, "worker", { name: "bob" })];
+      await prepare(alice);
+      await prepare(bob, "stream");
+      await makeFile(alice, streamed);
+      const calm = await watch(t, alice, bob);
+      await agree(alice, bob);
+      await finish(alice, bob);
+      await calm();
+      assert.equal(await bob.evaluate(() => window.read), await alice.evaluate(() => window.file.size));
     });
 
     await t.test("a file goes on in another page, where it is on disk", { timeout: patience }, async (t) => {
-      const [alice, bob] = [await open(t, "worker"), await open(t, "worker", "bob")];
-      const size = await makeFile(alice);
-      await prepare(bob);
-      await agree(alice, bob);
-      await bob.evaluate((octets) => window.passed(octets), size / 2);
+      const [alice, bob] = [await open(t, "worker"), await open(t, "worker", { name: "bob" })];
+      await prepare(alice);
+      await prepare(bob, "file");
+      const octets = await makeFile(alice, size);
+      const { hashes } = await agree(alice, bob);
+      await bob.evaluate((octets) => window.passed(octets), octets / 2);
       await bob.reload();
       await alice.evaluate(() => window.client.close());
-      await prepare(bob);
-      const there = await bob.evaluate(async () => (await window.handle.getFile()).size);
-      assert.ok(there > size / 4 && there < size, `${there} octets are there`);
-      const { offset } = await agree(alice, bob, there);
+      await prepare(bob, "file");
+      const there = await bob.evaluate(async () => (await window.place.getFile()).size);
+      assert.ok(there > octets / 4 && there < octets, `${there} octets are there`);
+      const { offset } = await ask(alice, bob, { hashes, there });
       assert.equal(offset, there);
       await finish(alice, bob);
     });
   });
 }
 
-/** Makes a large file in a page, whose parts are not alike, and returns its size. */
-function makeFile(page) {
+/** Makes a large file in a page, whose parts are not alike, and returns its size in octets. */
+function makeFile(page, mebibytes) {
   return page.evaluate((mebibytes) => {
     const noise = crypto.getRandomValues(new Uint8Array(65_536));
     const piece = new Blob(Array(16).fill(noise));
@@ -223,55 +294,126 @@ function makeFile(page) {
   }, mebibytes);
 }
 
-/** Has a page ready to receive to a file of its origin. */
-function prepare(page) {
-  return page.evaluate(async () => {
+/** Connects a page, and has it ready to receive to a file of its origin or a stream. */
+function prepare(page, place) {
+  return page.evaluate(async (place) => {
     window.api = await import("/worker/in-page.js");
-    const folder = await navigator.storage.getDirectory();
-    window.handle = await folder.getFileHandle("large.bin", { create: true });
     window.client = await window.api.connect();
+    window.read = 0;
+    if (place === "stream") window.place = new WritableStream({ write: (piece) => void (window.read += piece.length) });
+    if (place === "file") window.place = await (await navigator.storage.getDirectory()).getFileHandle("large.bin", { create: true });
     window.passed = (octets) =>
-      new Promise((resolve) => {
-        const look = () => window.taken.received >= octets && resolve();
+      new Promise((resolve, reject) => {
+        const look = () => (window.taken.error ? reject(window.taken.error) : window.taken.received >= octets && resolve());
         window.taken.addEventListener("progress", look);
         look();
       });
-  });
+  }, place);
+}
+
+/** Returns what finds, where Chromium tells, that pages have not grown meanwhile, nor been busy for long. */
+async function watch(t, ...pages) {
+  if (!pages[0].browser().process().spawnfile.includes("chrom")) return () => {};
+  const before = await memory(...pages);
+  for (const page of pages) {
+    await page.evaluate(() => {
+      window.longTasks = [];
+      window.observer = new PerformanceObserver((list) => window.longTasks.push(...list.getEntries().map(({ duration }) => duration)));
+      window.observer.observe({ type: "longtask" });
+    });
+  }
+  return async () => {
+    const tasks = [];
+    for (const page of pages) {
+      const durations = await page.evaluate(() => {
+        const late = window.observer.takeRecords().map(({ duration }) => duration);
+        window.observer.disconnect();
+        return [...window.longTasks, ...late];
+      });
+      tasks.push(...durations);
+    }
+    // The duration of a task has in it what others took of the machine.
+    const [load] = loadavg();
+    const judged = process.env.SOAK && load < 3 * availableParallelism();
+    t.diagnostic(`tasks of 50 ms or more: ${tasks.length ? tasks : "none"}, with a load of ${load}${judged ? "" : ", not judged"}`);
+    const growth = Math.max(...[...(await memory(...pages))].map(([pid, octets]) => octets - (before.get(pid) ?? 0)));
+    t.diagnostic(`a page has grown by ${(growth / mebibyte).toFixed(1)} MiB`);
+    assert.ok(growth < maxGrowth, `a page has grown by ${growth} octets`);
+    if (judged) assert.deepEqual(tasks, []);
+  };
 }
 
 /** Has alice offer her file, or what bob has not of it, and bob take that. */
 async function agree(alice, bob, known) {
   const offer = await alice.evaluate(async (known) => {
-    window.client = await window.api.connect();
+    if (window.client.connectionState === "closed") window.client = await window.api.connect();
     window.session = window.client.createSession();
     window.transfer = window.session.sendFile(window.file, { offer: true, resume: window.transfer, offset: known });
     window.transfer.verified.catch(() => {});
     return window.session.createOffer();
   }, known);
-  const { answer, ...agreed } = await bob.evaluate(async (offer) => {
-    const received = window.taken?.received ?? 0;
+  const { answer, ...agreed } = await bob.evaluate(async (offer, known) => {
+    const received = known ?? window.taken?.received ?? 0;
     window.session = window.client.createSession();
-    let offset;
+    let [offset, hashes, refused] = [];
     window.session.addEventListener("fileoffer", ({ offer }) => {
-      offset = offer.offset;
-      window.taken = offer.accept(window.taken ?? window.handle);
+      ({ offset, hashes } = offer);
+      try {
+        window.taken = offer.accept(window.taken ?? window.place);
+      } catch (error) {
+        refused = error;
+      }
     });
     await window.session.setRemoteDescription(offer);
-    return { answer: await window.session.createAnswer(), offset, received };
-  }, offer);
+    if (refused) throw refused;
+    return { answer: await window.session.createAnswer(), offset, hashes, received };
+  }, offer, known);
   await alice.evaluate((answer) => window.session.setRemoteDescription(answer), answer);
   return agreed;
 }
 
-/** Waits for the file, which was checked by its hash, and counts it. */
+/** Has bob ask for what he has not of the file, known by its hashes where the page is another, and alice send that. */
+async function ask(alice, bob, known) {
+  const { offer, received } = await bob.evaluate(async (known) => {
+    window.session = window.client.createSession();
+    if (known) window.taken = window.session.receiveFile({ hashes: known.hashes }, window.place, { offset: known.there });
+    else window.session.receiveFile(window.taken);
+    return { offer: await window.session.createOffer(), received: window.taken.received };
+  }, known);
+  const { answer, offset } = await alice.evaluate(async (offer) => {
+    if (window.client.connectionState === "closed") window.client = await window.api.connect();
+    window.session = window.client.createSession();
+    window.session.addEventListener("filerequest", ({ request }) => {
+      window.transfer = request.send(window.file, { resume: window.transfer });
+      window.transfer.verified.catch(() => {});
+    });
+    await window.session.setRemoteDescription(offer);
+    return { answer: await window.session.createAnswer(), offset: window.transfer.offset };
+  }, offer);
+  await bob.evaluate((answer) => window.session.setRemoteDescription(answer), answer);
+  return { offset, received };
+}
+
+/** Waits for the file, which is checked by its hash. */
 async function finish(alice, bob) {
   await alice.evaluate(() => window.transfer.verified);
-  const [size, state, written] = await bob.evaluate(async () => {
+  const state = await bob.evaluate(async () => {
     await window.taken.verified;
-    return [window.taken.size, window.taken.state, (await window.handle.getFile()).size];
+    return window.taken.state;
   });
-  assert.deepEqual([state, written], ["received", size]);
-  for (const page of [alice, bob]) await page.evaluate(() => window.client.close());
+  assert.equal(state, "received");
+  for (const page of [alice, bob]) await page.evaluate(() => window.session.close());
+}
+
+/** A hash of a file in a page, by the browser itself: of the hashes of its parts. */
+function digest(page, name) {
+  return page.evaluate(async (name) => {
+    const file = window[name] instanceof File ? window[name] : await window[name].getFile();
+    const hash = async (blob) => crypto.subtle.digest("SHA-256", await blob.arrayBuffer());
+    const parts = [];
+    for (let at = 0; at < file.size; at += 8 << 20) parts.push(await hash(file.slice(at, at + (8 << 20))));
+    return `${file.size} ${new Uint8Array(await hash(new Blob(parts))).join(" ")}`;
+  }, name);
 }
 
 test("a file for which there is no room", async (t) => {

@@ -3,10 +3,8 @@
 // SOAK=1 it is 1 GiB, and no task of a page takes 50 ms.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { openPage, startBrowser, startDev } from "./rig.mjs";
+import { memory, openPage, startBrowser, startDev } from "./rig.mjs";
 
 const mebibyte = 1 << 20;
 const size = (process.env.SOAK ? 1024 : 64) * mebibyte;
@@ -21,7 +19,7 @@ const maxGrowth = 64 * mebibyte;
 async function startPair(t) {
   const server = await startDev(t);
   const { username, password } = await (await fetch(`${server.url}credentials?name=flow`)).json();
-  const browser = await startBrowser(t, "--js-flags=--expose-gc");
+  const browser = await startBrowser(t);
   const pages = [];
   for (let i = 0; i < 2; i++) {
     const page = await openPage(t, browser, server.url);
@@ -68,22 +66,6 @@ function send(page, size) {
       ),
     );
   }, size);
-}
-
-/** The private octets of every renderer of the pages' browser after a collection, by process. */
-async function memory(...pages) {
-  for (const page of pages) {
-    for (const thread of [page, ...page.workers()]) await thread.evaluate(() => globalThis.gc());
-  }
-  const of = new Map();
-  const processes = execFileSync("ps", ["-eo", "pid,args"], { encoding: "utf8" });
-  const profile = pages[0].browser().process().spawnargs.find((arg) => arg.startsWith("--user-data-dir="));
-  for (const [, pid, args] of processes.matchAll(/^ *(\d+) (.*)$/gm)) {
-    if (!args.includes("--type=renderer") || !args.includes(profile)) continue;
-    const rollup = await readFile(`/proc/${pid}/smaps_rollup`, "utf8");
-    of.set(pid, 1024 * Number(rollup.match(/Private_Dirty: +(\d+)/)[1]));
-  }
-  return of;
 }
 
 test("a reader holds the sender up, neither page grows, and no octet is lost", async (t) => {

@@ -3,11 +3,12 @@
 // the page.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { createHash, X509Certificate } from "node:crypto";
 import { EventEmitter, once } from "node:events";
 import { access, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
+import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import readline from "node:readline";
@@ -174,6 +175,7 @@ export function startPeer(t, ...args) {
 const chromiumFlags = [
   ...["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
   ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  "--js-flags=--expose-gc", // see memory
 ];
 
 /** Starts Chromium with a fresh profile. */
@@ -198,7 +200,7 @@ async function present(variable, usual) {
 }
 
 async function launch(t, options) {
-  const browser = await puppeteer.launch(options);
+  const browser = await puppeteer.launch({ ...options, ...(process.env.SOAK && { protocolTimeout: 0 }) });
   t.after(() => browser.close());
   return browser;
 }
@@ -266,6 +268,70 @@ export async function startSite(t, answer = () => ({})) {
     server.closeAllConnections();
   });
   return { origin: `http://127.0.0.1:${server.address().port}` };
+}
+
+/**
+ * The private octets of every process of Chromium's that pages may be in, after a
+ * collection in theirs, by process.
+ */
+export async function memory(...pages) {
+  for (const page of pages) {
+    for (const thread of [page, ...page.workers()]) await thread.evaluate(() => globalThis.gc());
+  }
+  const of = new Map();
+  const processes = execFileSync("ps", ["-eo", "pid,args"], { encoding: "utf8" });
+  const profile = pages[0].browser().process().spawnargs.find((arg) => arg.startsWith("--user-data-dir="));
+  for (const [, pid, args] of processes.matchAll(/^ *(\d+) (.*)$/gm)) {
+    if (!args.includes("--type=renderer") || !args.includes(profile)) continue;
+    const rollup = await readFile(`/proc/${pid}/smaps_rollup`, "utf8");
+    of.set(pid, 1024 * Number(rollup.match(/Private_Dirty: +(\d+)/)[1]));
+  }
+  return of;
+}
+
+/** Random numbers from 0 to 1, the same again for the same seed. */
+export function random(seed) {
+  let state = seed;
+  return () => {
+    // https://en.wikipedia.org/wiki/Lehmer_random_number_generator
+    state = (state * 48271) % 0x7fffffff;
+    return state / 0x7fffffff;
+  };
+}
+
+/**
+ * A way to a server that can be cut: what is on it is lost, and both ends are
+ * told. hold() has it stand still towards the client.
+ */
+export async function startWire(t, url) {
+  const sockets = new Set();
+  const servers = new Set();
+  const wire = net.createServer((near) => {
+    const far = net.connect(new URL(url).port, "127.0.0.1");
+    servers.add(far);
+    for (const [one, other] of [[near, far], [far, near]]) {
+      sockets.add(one);
+      one.on("error", () => {}); // "close" follows
+      one.on("close", () => {
+        sockets.delete(one);
+        other.destroy();
+      });
+      one.pipe(other);
+    }
+  }).listen(0, "127.0.0.1");
+  await once(wire, "listening");
+  const hold = () => {
+    for (const server of servers) server.unpipe().pause();
+  };
+  const cut = () => {
+    for (const socket of sockets) socket.resetAndDestroy();
+    servers.clear();
+  };
+  t.after(() => {
+    wire.close();
+    cut();
+  });
+  return { url: Object.assign(new URL(url), { port: wire.address().port }).href, hold, cut };
 }
 
 /** Waits until a page has no worker any more. */
