@@ -1,11 +1,12 @@
 // Files that are received to where they shall be, in both browsers, with the
 // core in a worker and on the page's thread; those that are offered by SDP (RFC
 // 5547), and go on after the network was cut. With SOAK=1 it is 1 GiB and 20 cuts,
-// SOAK_SIZE, in MiB, is read as a stream, and no task of a page takes 50 ms.
+// SOAK_SIZE, in MiB, is read as a stream, and no task of a page takes 50 ms where
+// the machine has little else to do.
 
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
-import { loadavg } from "node:os";
+import { availableParallelism, loadavg } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { browsers, directory, guard, memory, openPage, policies, random, sha256, startBrowser, startDev, startPeer, startSite, startWire } from "./rig.mjs";
@@ -322,18 +323,23 @@ async function watch(t, ...pages) {
     });
   }
   return async () => {
+    const tasks = [];
     for (const page of pages) {
-      const tasks = await page.evaluate(() => {
+      const durations = await page.evaluate(() => {
         const late = window.observer.takeRecords().map(({ duration }) => duration);
         window.observer.disconnect();
         return [...window.longTasks, ...late];
       });
-      t.diagnostic(`tasks of 50 ms or more: ${tasks.length ? tasks : "none"}, with a load of ${loadavg()[0]}`);
-      if (process.env.SOAK) assert.deepEqual(tasks, []);
+      tasks.push(...durations);
     }
+    // The duration of a task has in it what others took of the machine.
+    const [load] = loadavg();
+    const judged = process.env.SOAK && load < 3 * availableParallelism();
+    t.diagnostic(`tasks of 50 ms or more: ${tasks.length ? tasks : "none"}, with a load of ${load}${judged ? "" : ", not judged"}`);
     const growth = Math.max(...[...(await memory(...pages))].map(([pid, octets]) => octets - (before.get(pid) ?? 0)));
     t.diagnostic(`a page has grown by ${(growth / mebibyte).toFixed(1)} MiB`);
     assert.ok(growth < maxGrowth, `a page has grown by ${growth} octets`);
+    if (judged) assert.deepEqual(tasks, []);
   };
 }
 
