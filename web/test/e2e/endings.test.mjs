@@ -207,7 +207,7 @@ for (const [browserName, start] of Object.entries(browsers)) {
           const page = await openPage(t, browser, address(host), { first, expected: /WebSocket|ws:|wasm|null function|RuntimeError|memory access|unreachable|indirect call|out of bounds|fatal error|runtime|goroutine|panic|call stack|too much recursion|NS_ERROR/ });
           await page.evaluate(begin, host, reconnect);
           // Frozen, it answers nothing more.
-          server.kill("SIGSTOP");
+          await server.freeze();
           await page.evaluate(() => window.start());
           await kill(page, server);
           await page.evaluate(() => window.all);

@@ -94,7 +94,7 @@ test("what goes wrong with a peer is said", async (t) => {
   await t.test("killed while a file goes to it", async (t) => {
     const bob = await called(t);
     // It reads no more, and so the file stays under way.
-    bob.kill("SIGSTOP");
+    await bob.freeze();
     const file = path.join(await directory(t), "large.bin");
     await writeFile(file, Buffer.alloc(8 << 20, "large "));
     await alice.attach(file);
@@ -111,7 +111,7 @@ test("what goes wrong with a peer is said", async (t) => {
     const bob = await called(t);
     await alice.say("are you there?");
     await alice.last("delivered");
-    bob.kill("SIGSTOP");
+    await bob.freeze();
     await alice.say("and now?");
     await alice.last("failed");
     await alice.says(/no answer|not answer|in time|timeout/i);

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { createHash, X509Certificate } from "node:crypto";
 import { EventEmitter, once } from "node:events";
-import { access, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { access, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import net from "node:net";
 import { tmpdir } from "node:os";
@@ -104,6 +104,14 @@ export class Process extends EventEmitter {
 
   kill(signal = "SIGKILL") {
     if (this.#child.exitCode === null) this.#child.kill(signal);
+  }
+
+  /** Stops it for good or until SIGCONT; afterwards none of its threads runs. */
+  async freeze() {
+    this.kill("SIGSTOP");
+    const tasks = `/proc/${this.#child.pid}/task`;
+    const stopped = async (/** @type {string} */ task) => /\) [Tt] /.test(await readFile(`${tasks}/${task}/stat`, "latin1"));
+    while (!(await Promise.all((await readdir(tasks)).map(stopped))).every(Boolean));
   }
 
   write(line) {
