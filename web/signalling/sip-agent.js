@@ -1,7 +1,8 @@
 // A user at a SIP server, reached over a WebSocket (RFC 7118), on SIP.js.
 
-import { Inviter, Messager, Registerer, RegistererState, UserAgent } from "sip.js";
+import { Inviter, Messager, Registerer, RegistererState, TransportState, UserAgent, UserAgentState } from "sip.js";
 import { abortable } from "../abort.js";
+import { onWake, patienceOf, recover, watchSilence } from "../recovery.js";
 import { MsrpError } from "../webmsrp.js";
 import { IncomingCallEvent } from "./incoming.js";
 import { because, refusal } from "./refusal.js";
@@ -29,41 +30,48 @@ export class SipMessageEvent extends Event {
 
 /**
  * A user at a SIP server. Events: "incoming" (IncomingCallEvent), "message"
- * (SipMessageEvent), "close".
+ * (SipMessageEvent), "connectionstatechange", "close".
  */
 export class Sip extends EventTarget {
   #agent;
+  #url;
   #uri;
+  #options;
   /** @type {Registerer | undefined} */
   #registerer;
+  /** @type {"connecting" | "connected" | "reconnecting" | "closed"} */
+  #state = "connecting";
   /** @type {Set<Call>} */
   #calls = new Set();
   /** By SIP.js's session, which asks for it. @type {WeakMap<object, Call>} */
   #bySession = new WeakMap();
   /** @type {MsrpError | undefined} */
   #error;
+  /** Ends with the registration. */
+  #life = new AbortController();
   #listens = false;
+  /** Ends what watches the connection. */
+  #leave = () => {};
 
   /**
+   * Connects to a SIP server and registers there. A WebSocket that is lost is
+   * replaced by another.
    * @param {string | URL} url of the server's WebSocket
    * @param {Options} options
    * @returns {Promise<Sip>}
    */
   static async connect(url, options) {
-    const { signal } = options;
-    signal?.throwIfAborted();
+    options.signal?.throwIfAborted();
     const target = new URL(url, location.href);
     target.protocol = target.protocol.replace("http", "ws");
     const sip = new Sip(target, options);
-    const over = sip.closed.then((error) => {
-      throw error;
-    });
     try {
-      await abortable(Promise.race([sip.#open(target, options.register ?? true), over]), signal);
+      await sip.#open(options.signal);
     } catch (error) {
       sip.close();
       throw error;
     }
+    sip.#setState("connected");
     return sip;
   }
 
@@ -71,17 +79,18 @@ export class Sip extends EventTarget {
    * @param {URL} url
    * @param {Options} options
    */
-  constructor(url, { name, username = "", password = "", displayName = "" }) {
+  constructor(url, options) {
     super();
+    const { name, displayName = "" } = options;
     const uri = addressOf(name);
     if (!uri?.user) throw new MsrpError(`${name} is not a SIP address: it looks like sip:alice@example.com.`);
+    this.#url = url;
     this.#uri = uri;
+    this.#options = options;
     this.name = name;
     this.#agent = new UserAgent({
       uri,
       displayName,
-      authorizationUsername: username || uri.user,
-      authorizationPassword: password,
       transportOptions: { server: url.href },
       contactParams: { transport: url.protocol.slice(0, -1) },
       userAgentString: "webmsrp",
@@ -96,7 +105,7 @@ export class Sip extends EventTarget {
           this.dispatchEvent(new SipMessageEvent({ from: plain(from.uri), contentType: message.request.getHeader("Content-Type") ?? "text/plain", body }));
         },
         onDisconnect: (error) => {
-          if (error) this.#end(new MsrpError("The connection to the SIP server was lost.", { kind: "lost" }));
+          if (error && this.#state === "connected") this.#lose();
         },
       },
     });
@@ -104,15 +113,52 @@ export class Sip extends EventTarget {
     this.closed = new Promise((resolve) => this.addEventListener("close", () => resolve(this.#error?.kind === "closed" ? undefined : this.#error)));
   }
 
-  /**
-   * @param {URL} url
-   * @param {boolean} register
-   */
-  async #open(url, register) {
-    await this.#agent.start().catch((cause) => {
-      throw new MsrpError(`The SIP server at ${url.href} cannot be reached.`, { cause });
+  get connectionState() {
+    return this.#state;
+  }
+
+  /** @param {"connected" | "reconnecting" | "closed"} state */
+  #setState(state) {
+    this.#state = state;
+    this.dispatchEvent(new Event("connectionstatechange"));
+  }
+
+  /** For how long a lost WebSocket is tried again. */
+  get #patience() {
+    return patienceOf(this.#options.reconnect);
+  }
+
+  /** @param {AbortSignal | undefined} signal Opens a WebSocket and registers. */
+  async #open(signal) {
+    const { credentials, register = true } = this.#options;
+    const { username, password = "" } = (await abortable((async () => credentials?.())(), signal)) ?? this.#options;
+    Object.assign(this.#agent.configuration, { authorizationUsername: username || this.#uri.user, authorizationPassword: password });
+    const { transport } = this.#agent;
+    const connecting = this.#agent.state === UserAgentState.Started ? this.#agent.reconnect() : this.#agent.start();
+    await abortable(
+      connecting.catch((cause) => {
+        throw new MsrpError(`The SIP server at ${this.#url.href} cannot be reached.`, { cause });
+      }),
+      signal,
+    );
+    if (register) await abortable(this.#registered(), signal);
+    this.#attend();
+  }
+
+  /** Registers, unless the connection is lost before. */
+  async #registered() {
+    const { stateChange } = this.#agent.transport;
+    /** @type {(state: TransportState) => void} */
+    let listener = () => {};
+    const gone = new Promise((_, reject) => {
+      listener = (state) => state === TransportState.Disconnected && reject(lost());
+      stateChange.addListener(listener);
     });
-    if (register) await this.#register();
+    try {
+      await Promise.race([this.#register(), gone]);
+    } finally {
+      stateChange.removeListener(listener);
+    }
   }
 
   /** @returns {Promise<void>} */
@@ -125,7 +171,7 @@ export class Sip extends EventTarget {
         if (state === RegistererState.Unregistered) queueMicrotask(() => {
           const error = new MsrpError("The SIP server does not register this address.");
           reject(error);
-          this.#end(error);
+          if (registerer === this.#registerer && this.#state === "connected") this.#end(error);
         });
       });
       const requestDelegate = {
@@ -137,6 +183,50 @@ export class Sip extends EventTarget {
       };
       registerer.register({ requestDelegate }).catch(reject);
     });
+  }
+
+  /** Watches the connection. */
+  #attend() {
+    const { transport, userAgentCore } = this.#agent;
+    const silence = watchSilence(
+      () => {
+        // Whatever it answers is a sign of life.
+        const server = Object.assign(this.#uri.clone(), { user: undefined });
+        userAgentCore.request(userAgentCore.makeOutgoingRequestMessage("OPTIONS", server, this.#uri, server, {}));
+      },
+      () => this.#lose(),
+    );
+    const receive = transport.onMessage;
+    transport.onMessage = (message) => {
+      silence.hear();
+      receive?.(message);
+    };
+    const stop = onWake(() => silence.check());
+    this.#leave = () => {
+      silence.stop();
+      stop();
+      transport.onMessage = receive;
+    };
+  }
+
+  /** The WebSocket is gone. */
+  async #lose() {
+    this.#leave();
+    this.#agent.transport.disconnect().catch(() => {}); // of one that is only silent
+    const error = lost();
+    if (this.#patience === 0) return this.#end(error);
+    this.#setState("reconnecting");
+    // Without a connection it can take nothing back.
+    this.#registerer?.dispose();
+    this.#registerer = undefined;
+    for (const call of [...this.#calls]) call._disconnected(error);
+    try {
+      await recover((signal) => this.#open(signal), this.#patience, this.#life.signal);
+    } catch (problem) {
+      return this.#end(problem instanceof MsrpError && problem.code ? problem : error);
+    }
+    this.#setState("connected");
+    for (const call of this.#calls) call._reconnected();
   }
 
   /** @param {Invitation} invitation */
@@ -217,13 +307,20 @@ export class Sip extends EventTarget {
 
   /** @param {MsrpError | undefined} error */
   #end(error) {
-    if (this.#error) return;
+    if (this.#state === "closed") return;
+    this.#leave();
+    this.#life.abort();
     this.#error = error ?? new MsrpError("The SIP user is closed.", { kind: "closed" });
     for (const call of [...this.#calls]) call._lose(this.#error);
     // Takes back the registration, if there is one, and waits for the end of calls.
     this.#agent.stop().catch(() => {}); // a server that is gone
+    this.#setState("closed");
     this.dispatchEvent(new Event("close"));
   }
+}
+
+function lost() {
+  return new MsrpError("The connection to the SIP server was lost.", { kind: "lost" });
 }
 
 /**

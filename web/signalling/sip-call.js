@@ -3,6 +3,7 @@
 
 import { SessionState } from "sip.js";
 import { abortable } from "../abort.js";
+import { backOff } from "../recovery.js";
 import { MsrpError } from "../webmsrp.js";
 import { refusal } from "./refusal.js";
 import { asked, quote, sdpType, textOf, warning } from "./sip-words.js";
@@ -39,8 +40,10 @@ export class Call extends EventTarget {
   /** What this side said last, and which version of it that was. */
   #said = "";
   #version = 0n;
-  /** Of what is being exchanged. @type {AbortController | undefined} */
+  /** Of an offer of this side that is being exchanged. @type {AbortController | undefined} */
   #exchange;
+  /** Of the attempts to offer the session anew. @type {AbortController | undefined} */
+  #renewal;
 
   /**
    * @param {Inviter | Invitation} session SIP.js's
@@ -94,8 +97,10 @@ export class Call extends EventTarget {
     const session = this.#session;
     if (!session) throw new MsrpError("There is no session in this call that could go on: give it to keep.");
     const { signal } = this.#exchange ?? {};
-    const { sdp } = await (this.#asked ? session.createAnswer({ signal }) : session.createOffer({ signal }));
+    if (!this.#asked) return (await session.createOffer({ signal })).sdp;
+    const { sdp } = await session.createAnswer();
     this.#asked = false;
+    this.#renewal?.abort(); // this is as good
     return sdp;
   }
 
@@ -190,7 +195,34 @@ export class Call extends EventTarget {
    */
   keep(session) {
     this.#session = session;
-    session.addEventListener("negotiationneeded", () => this.#offerAgain().catch(() => {})); // the session tells
+    session.addEventListener("negotiationneeded", () => this.#renew());
+  }
+
+  /** Offers the session again until that is answered, or the other side's offer was. */
+  async #renew() {
+    this.#renewal?.abort();
+    const { signal } = (this.#renewal = new AbortController());
+    for (let attempt = 0; !this.#over && !signal.aborted; attempt++) {
+      try {
+        if (attempt > 0) await backOff(attempt, signal);
+        await abortable(this.#offerAgain(), signal);
+        return;
+      } catch (error) {
+        const { connectionState } = this.#session ?? {};
+        if (error instanceof MsrpError && error.code === 481) return this.bye(`${this.peer} has ended the conversation`);
+        if (connectionState === "closed" || connectionState === "failed") return;
+      }
+    }
+  }
+
+  /** @param {MsrpError} error The WebSocket is gone: only a call that was answered goes on. */
+  _disconnected(error) {
+    if (!this.#established) this._lose(error);
+  }
+
+  /** Only now the other side can find this one, with a new offer. */
+  _reconnected() {
+    if (this.#session) this.#renew();
   }
 
   /**
@@ -256,6 +288,7 @@ export class Call extends EventTarget {
     if (this.#over) return;
     this.#over = true;
     this.#exchange?.abort();
+    this.#renewal?.abort();
     this.reason = reason;
     this.#forget();
     this.dispatchEvent(new Event("bye"));

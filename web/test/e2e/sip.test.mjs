@@ -6,17 +6,17 @@ import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { test as nodeTest } from "node:test";
 import { hasKamailio, startRegistrar } from "./kamailio.mjs";
-import { directory, openPage, sha256, startBrowser, startDev, startPeer } from "./rig.mjs";
+import { directory, freePort, openPage, sha256, startBrowser, startDev, startPeer } from "./rig.mjs";
 
 const skip = hasKamailio ? false : "NOT TESTED: there is no Kamailio here";
 const test = (name, run) => nodeTest(name, { skip }, run);
 
 /** Runs in the page: window.phone is a user at a SIP server. */
-async function install({ server, name, password, secure }) {
+async function install({ server, name, password, secure, reconnect }) {
   const { MsrpClient } = await import("/webmsrp.js");
   const { Sip } = await import("/signalling/sip.js");
   const client = await MsrpClient.connect("/msrp", { credentials: async () => (await fetch("/credentials?name=alice")).json() });
-  const sip = await Sip.connect(server, { name, password });
+  const sip = await Sip.connect(server, { name, password, reconnect });
   const noted = [];
   let waiting = () => {};
   /** What happened, in its order. */
@@ -81,8 +81,11 @@ async function install({ server, name, password, secure }) {
   window.phone = phone;
 }
 
+/** What broken connections make Chromium say on the console, at the latest when the servers end with the test. */
+const expected = /WebSocket connection to|ERR_CONNECTION|ERR_SOCKET|Failed to load resource/;
+
 /** A page with a user at a SIP server. */
-async function openPhone(t, browser, url, registrar, name, { expected, ...options } = {}) {
+async function openPhone(t, browser, url, registrar, name, options = {}) {
   const page = await openPage(t, browser, url, { expected });
   await page.evaluate(install, { server: registrar.webSocket, name: registrar.address(name), password: "secret", ...options }).catch((error) => assert.fail(`${error.message}\n${registrar.kamailio.output}`));
   return {
@@ -209,11 +212,71 @@ test("two pages", async (t) => {
   assert.equal(await bob.page.evaluate(() => window.ringing.reason), "canceled");
 });
 
+test("a conversation goes on after the relay was started anew", async (t) => {
+  const registrar = await startRegistrar(t);
+  const same = [`--listen=127.0.0.1:${await freePort()}`, "--drain-timeout=1s"];
+  const server = await startDev(t, ...same);
+  const bob = startPeer(t, ...user(registrar, "bob", "--register", "--listen=127.0.0.1:0"));
+  await bob.event("registered");
+  const alice = await openPhone(t, await startBrowser(t), server.url, registrar, "alice");
+  await alice.dial("bob");
+  await alice.send("before");
+  assert.equal((await bob.event("message")).text, "before");
+  const sending = alice.page.evaluate(async () => {
+    const { client, session } = window.phone;
+    while (client.connectionState !== "reconnecting") await new Promise((resolve) => client.addEventListener("connectionstatechange", resolve, { once: true }));
+    const texts = ["one", "two", "three"];
+    await Promise.all(texts.map((text) => session.send(text).delivered));
+  });
+  server.kill("SIGTERM");
+  await server.ended;
+  bob.write("meanwhile");
+  await startDev(t, ...same);
+  await sending;
+  for (const text of ["one", "two", "three"]) assert.equal((await bob.event("message")).text, text);
+  assert.equal((await alice.next("message")).text, "meanwhile");
+  bob.write("after");
+  assert.equal((await alice.next("message")).text, "after");
+  await alice.bye("that is all");
+  await bob.event("closed");
+});
+
+test("a conversation goes on after the SIP server was started anew, and so does all else", async (t) => {
+  const registrar = await startRegistrar(t);
+  const server = await startDev(t);
+  const bob = startPeer(t, ...user(registrar, "bob", "--register", "--listen=127.0.0.1:0"));
+  await bob.event("registered");
+  const browser = await startBrowser(t);
+  const alice = await openPhone(t, browser, server.url, registrar, "alice");
+  await alice.dial("bob");
+  await alice.send("before");
+  assert.equal((await bob.event("message")).text, "before");
+  const reaches = (state) =>
+    alice.page.evaluate(async (state) => {
+      const { sip } = window.phone;
+      while (sip.connectionState !== state) await new Promise((resolve) => sip.addEventListener("connectionstatechange", resolve, { once: true }));
+    }, state);
+  registrar.kamailio.kill("SIGTERM");
+  await registrar.kamailio.ended;
+  await reaches("reconnecting");
+  await alice.send("without signalling");
+  assert.equal((await bob.event("message")).text, "without signalling");
+  const again = await startRegistrar(t, registrar.port);
+  await reaches("connected");
+  await again.kamailio.line((line) => line.includes("registered bob"));
+  bob.write("/renew");
+  await bob.event("moved");
+  await alice.send("at another place");
+  assert.equal((await bob.event("message")).text, "at another place");
+  bob.kill("SIGTERM");
+  assert.deepEqual(await alice.next("bye"), { kind: "bye", reason: "the session is over" });
+});
+
 test("what goes wrong is said", async (t) => {
   const registrar = await startRegistrar(t);
   const server = await startDev(t);
   const browser = await startBrowser(t);
-  const alice = await openPhone(t, browser, server.url, registrar, "alice", { expected: /WebSocket connection to/ });
+  const alice = await openPhone(t, browser, server.url, registrar, "alice", { reconnect: false });
   for (const [name, ...args] of [["busy"], ["declines", "--decline=603"], ["unacceptable", "--decline=488"], ["secure", "--tls"]]) {
     const peer = startPeer(t, ...user(registrar, name, "--register", "--listen=127.0.0.1:0", ...args));
     await peer.event("registered");

@@ -54,7 +54,7 @@ declare const made: {
   error: errors.MsrpError;
   rendezvous: rendezvous.Rendezvous;
   call: rendezvous.Call;
-  incomingCall: rendezvous.IncomingCallEvent;
+  incomingCall: rendezvous.IncomingCallEvent<rendezvous.Call>;
   sip: sip.Sip;
   sipCall: sip.Call;
   sipIncoming: sip.IncomingCallEvent<sip.Call>;
@@ -123,7 +123,7 @@ complete<file.MsrpFileRequestEvent, contract.MsrpFileRequestEvent>(true);
 complete<errors.MsrpError, contract.MsrpError>(true);
 complete<rendezvous.Rendezvous, rendezvousContract.Rendezvous>(true);
 complete<rendezvous.Call, rendezvousContract.Call>(true);
-complete<rendezvous.IncomingCallEvent, rendezvousContract.IncomingCallEvent>(true);
+complete<rendezvous.IncomingCallEvent<rendezvous.Call>, rendezvousContract.IncomingCallEvent>(true);
 complete<typeof rendezvous, typeof rendezvousContract>(true);
 complete<typeof widget, typeof widgetContract>(true);
 agrees<sipContract.Sip>(made.sip);

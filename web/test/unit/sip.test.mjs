@@ -18,18 +18,18 @@ async function register(t, options = {}) {
   there.respond(request, "200 OK", { headers: [["Contact", request.get("Contact")]] });
   const sip = await connecting;
   t.after(() => sip.close());
-  return { sip, there };
+  return { server, sip, there };
 }
 
 /** A call of alice's to bob that was answered. */
-async function answered(t) {
-  const { sip, there } = await register(t);
+async function answered(t, options = {}) {
+  const { server, sip, there } = await register(t, options);
   const calling = sip.call("bob", "v=0\r\no=- 1 1 IN IP4 alice\r\n");
   const invite = await there.expect("INVITE sip:bob@example.com ");
   there.respond(invite, "180 Ringing");
   there.respond(invite, "200 OK", { body: "v=0 answer", headers: [["Contact", "<sip:bob@bob.invalid;transport=ws>"]] });
   await there.expect("ACK sip:bob@bob.invalid;transport=ws ");
-  return { sip, there, invite, id: invite.get("Call-ID"), tag: tagOf(invite.get("From")), ...(await calling) };
+  return { server, sip, there, invite, id: invite.get("Call-ID"), tag: tagOf(invite.get("From")), ...(await calling) };
 }
 
 /** A call of bob's that alice has yet to answer. */
@@ -374,7 +374,7 @@ test("messages outside of calls", async (t) => {
 });
 
 test("a connection that is lost ends all, and says so", async (t) => {
-  const { sip, there, call } = await answered(t);
+  const { sip, there, call } = await answered(t, { reconnect: false });
   const over = event(call, "bye");
   const calling = sip.call("carol", "v=0 offer");
   calling.catch(() => {});
@@ -382,8 +382,58 @@ test("a connection that is lost ends all, and says so", async (t) => {
   there.destroy();
   const error = await sip.closed;
   assert.equal(error.kind, "lost");
+  assert.equal(sip.connectionState, "closed");
   await over;
   assert.equal(call.reason, error.message);
   await rejects(calling, undefined, /lost/);
   await rejects(sip.call("bob", "v=0 offer"), undefined, /lost/);
+});
+
+test("a connection that is lost comes back, with what was agreed on", async (t) => {
+  let asked = 0;
+  const credentials = () => ({ username: `alice${++asked}`, password: "secret" });
+  const { server, sip, call, there } = await answered(t, { credentials });
+  const session = new Session();
+  call.keep(session);
+  const calling = sip.call("carol", "v=0 offer");
+  calling.catch(() => {});
+  await there.expect("INVITE ");
+  const states = [];
+  sip.addEventListener("connectionstatechange", () => states.push(sip.connectionState));
+  there.destroy();
+  await rejects(calling, undefined, /lost/);
+
+  // The first attempt does not help.
+  (await server.accept()).destroy();
+  const again = await server.accept();
+  const request = await again.register(1);
+  assert.match(request.get("Authorization"), /username="alice3"/);
+  again.respond(request, "200 OK", { headers: [["Contact", request.get("Contact")]] });
+  // The other side is told where to find this one.
+  const invite = await again.expect("INVITE sip:bob@bob.invalid;transport=ws ");
+  again.respond(invite, "200 OK", { body: "v=0 answer" });
+  await again.expect("ACK ");
+  assert.deepEqual(states, ["reconnecting", "connected"]);
+  assert.equal(call.over, false);
+
+  // One that does not know the call any more ends it.
+  const over = event(call, "bye");
+  session.dispatchEvent(new Event("negotiationneeded"));
+  again.respond(await again.expect("INVITE "), "481 Call/Transaction Does Not Exist");
+  await again.expect("ACK ");
+  await over;
+  assert.match(call.reason, /has ended the conversation/);
+});
+
+test("a connection that does not come back is given up, at once where the password is wrong", async (t) => {
+  for (const [refuse, expected] of [
+    [async (there) => there.respond(await there.register(), "403 Forbidden"), (error) => error.code === 403],
+    [async (there) => there.destroy(), (error) => error.kind === "lost"],
+  ]) {
+    const { server, sip, there } = await register(t, { reconnect: { timeout: 1000 } });
+    there.destroy();
+    await refuse(await server.accept());
+    const error = await sip.closed;
+    assert.ok(expected(error), String(error));
+  }
 });

@@ -10,7 +10,7 @@
  * call.keep(session);
  */
 
-import type { MsrpError, MsrpSession } from "../../webmsrp.js";
+import type { MsrpCredentials, MsrpError, MsrpSession } from "../../webmsrp.js";
 
 export interface SipOptions {
   /** The own address, such as sip:alice@example.com. */
@@ -18,10 +18,17 @@ export interface SipOptions {
   /** That of the credentials. Default: the user of name. */
   username?: string;
   password?: string;
+  /** Asked for credentials, which may last for a short time, whenever it connects. */
+  credentials?: () => MsrpCredentials | Promise<MsrpCredentials>;
   /** What others see. */
   displayName?: string;
   /** false for who only calls. Default: true. */
   register?: boolean;
+  /**
+   * Whether a connection that was lost is replaced by another, and for how many
+   * milliseconds that is tried. Default: for 2 minutes.
+   */
+  reconnect?: boolean | { timeout?: number };
   /** Gives up connecting. */
   signal?: AbortSignal;
 }
@@ -36,6 +43,8 @@ export class Sip extends EventTarget {
    */
   static connect(url: string | URL, options: SipOptions): Promise<Sip>;
   readonly name: string;
+  /** "reconnecting" while the connection is lost: calls that were answered go on after it. */
+  readonly connectionState: "connecting" | "connected" | "reconnecting" | "closed";
   /**
    * Calls a SIP address, or a user of the same server, with an offer, however long
    * the other side rings. Rejects with code 401 wrong password, 404 nobody of that
@@ -56,6 +65,7 @@ export class Sip extends EventTarget {
 export interface SipEventMap {
   incoming: IncomingCallEvent;
   message: SipMessageEvent;
+  connectionstatechange: Event;
   close: Event;
 }
 
