@@ -18,7 +18,8 @@ import (
 
 const summary = `webmsrp peer is an ordinary MSRP endpoint in the terminal. It connects to a peer
 (--connect), waits for one (--listen), or meets others by name at a rendezvous
-(--name, --rendezvous). What is typed is sent as text; /file NAME sends a file.`
+(--name, --rendezvous) or by SIP (--sip). What is typed is sent as text; /file NAME
+sends a file. In a call /renew moves the session to another place.`
 
 // Command runs "webmsrp peer" with arguments until it is over.
 func Command(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
@@ -33,7 +34,12 @@ func Command(ctx context.Context, args []string, stdin io.Reader, stdout io.Writ
 	fs.StringVar(&c.SessionID, "session-id", "", "the session `ID` of the own URI; default a random one")
 	fs.StringVar(&c.Name, "name", "", "register this `name` at --rendezvous")
 	fs.StringVar(&c.Rendezvous, "rendezvous", "", "ws or wss `URL` of a rendezvous")
-	fs.StringVar(&c.Call, "call", "", "call this `name` at --rendezvous")
+	fs.StringVar(&c.SIP, "sip", "", "the own SIP `URI`, such as sip:bob@example.com;transport=tcp (the default; or udp, tls, ws, wss)")
+	fs.BoolVar(&c.Register, "register", false, "register at the server of --sip, to be called")
+	fs.StringVar(&c.SIPUser, "sip-user", "", "username at the server of --sip; default that of the URI")
+	fs.StringVar(&c.SIPPassword, "sip-password", "", "password there; default --password")
+	fs.StringVar(&c.Call, "call", "", "call this `name` at --rendezvous, or SIP URI with --sip")
+	fs.IntVar(&c.Decline, "decline", 0, "refuse every call with this status `code`, such as 486 (busy), 488 or 603")
 	fs.StringVar(&c.Relay, "relay", "", "sit behind this relay: a wss `URL` or an msrps URI")
 	fs.StringVar(&c.User, "user", "", "username for --relay and --rendezvous")
 	fs.StringVar(&c.Password, "password", "", "password for --relay and --rendezvous")
@@ -129,6 +135,8 @@ func Command(ctx context.Context, args []string, stdin io.Reader, stdout io.Writ
 			var err error
 			if name, ok := strings.CutPrefix(lines.Text(), "/file "); ok {
 				err = p.SendFile(strings.TrimSpace(name))
+			} else if lines.Text() == "/renew" {
+				err = p.Renew()
 			} else if lines.Text() != "" {
 				err = p.SendText(lines.Text())
 			}
@@ -138,7 +146,7 @@ func Command(ctx context.Context, args []string, stdin io.Reader, stdout io.Writ
 		}
 		// The end of a terminal's input ends the conversation. A peer that
 		// serves others runs on without one.
-		if !c.Echo && c.Receive == "" && file == "" && c.Listen == "" && c.Name == "" {
+		if !c.Echo && c.Receive == "" && file == "" && c.Listen == "" && c.Name == "" && !c.Register {
 			p.end(p.Drain())
 		}
 	}()
@@ -170,6 +178,8 @@ func (e Event) line() string {
 		return "— " + e.Peer + ": " + e.Error + ", trying again —"
 	case EventResumed:
 		return "— " + e.Peer + " is back —"
+	case EventMoved:
+		return "— " + e.Peer + " goes on at another place —"
 	case EventClosed:
 		if e.Error != "" {
 			return "— " + e.Peer + ": " + e.Error + " —"

@@ -21,14 +21,32 @@ const (
 	longestBackoff = 8 * time.Second
 )
 
-// A conversation is a call at the rendezvous that outlives its MSRP session and
-// the connection to the rendezvous.
+// A remote is the other side of a call, as the signalling has it: a
+// *[rendezvous.Call], or a call by SIP.
+type remote interface {
+	Answer(answer string) error
+	Refuse(code int, reason string) error
+	Bye(reason string) error
+	Over() <-chan struct{}
+	Err() error
+
+	Again(ctx context.Context, offer string) (answer string, err error)
+	Offers() <-chan rendezvous.Offer
+	AnswerAgain(offer rendezvous.Offer, answer string) error
+	RefuseAgain(offer rendezvous.Offer, code int, reason string) error
+	Back() <-chan struct{}
+}
+
+// A conversation is a call that outlives its MSRP session and the connection to
+// the rendezvous.
 type conversation struct {
 	*session
 	call   *call.Call
-	remote *rendezvous.Call
+	remote remote
 	told   *states
+	moves  chan struct{} // asks for another place
 
+	moving   bool             // another place is to be offered
 	owed     bool             // an offer, because the rendezvous was lost
 	failures int              // one after the other
 	again    <-chan time.Time // when to make a further offer, or nil
@@ -38,11 +56,16 @@ type conversation struct {
 
 // converse holds a conversation until it ends, on either side, and returns the
 // event that tells so.
-func (p *Peer) converse(c *call.Call, remote *rendezvous.Call, told *states) Event {
+func (p *Peer) converse(c *call.Call, r remote, with string, told *states) Event {
 	ctx, cancel := context.WithCancel(p.ctx)
 	defer cancel()
-	v := &conversation{session: p.begin(remote.Peer, true), call: c, remote: remote, told: told}
-	v.quit = cancel
+	v := &conversation{session: p.begin(with, true), call: c, remote: r, told: told, moves: make(chan struct{}, 1)}
+	v.quit, v.renew = cancel, func() {
+		select {
+		case v.moves <- struct{}{}:
+		default: // it is asked for already
+		}
+	}
 	v.add(c.Session())
 	err := v.keep(ctx)
 	c.Close()
@@ -65,6 +88,9 @@ func (v *conversation) keep(ctx context.Context) error {
 		case <-v.remote.Back():
 			v.owed, v.failures = true, 0
 			v.again = time.After(0)
+		case <-v.moves:
+			v.moving, v.failures = true, 0
+			v.offer(ctx)
 		case offer := <-v.remote.Offers():
 			v.answer(ctx, offer)
 		case <-v.again:
@@ -91,7 +117,7 @@ func (v *conversation) look() (over bool, err error) {
 		if v.lost.Swap(false) {
 			v.peer.emit(Event{Event: EventResumed, Session: v.number, Peer: v.with})
 		}
-		if !v.owed {
+		if !v.owed && !v.moving {
 			v.again = nil
 		}
 	case state == msrp.StateClosed && !v.told.connected.Load():
@@ -125,8 +151,8 @@ func (v *conversation) offer(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	makeOffer := v.call.Offer
-	if s := v.call.Session(); s != nil && s.State() == msrp.StateConnecting {
-		makeOffer = v.call.Renew // nobody has connected
+	if s := v.call.Session(); v.moving || s != nil && s.State() == msrp.StateConnecting {
+		makeOffer = v.call.Renew // or nobody has connected
 	}
 	err := func() error {
 		offer, err := makeOffer(ctx)
@@ -167,9 +193,9 @@ func (v *conversation) answer(ctx context.Context, offer rendezvous.Offer) {
 
 // settled takes the outcome of an exchange.
 func (v *conversation) settled() {
-	v.owed, v.agreed, v.again = false, true, time.After(answerTime)
-	if s := v.call.Session(); s != nil {
-		v.add(s)
+	v.moving, v.owed, v.agreed, v.again = false, false, true, time.After(answerTime)
+	if s := v.call.Session(); s != nil && v.add(s) && !v.lost.Load() {
+		v.peer.emit(Event{Event: EventMoved, Session: v.number, Peer: v.with})
 	}
 	v.wait() // unless look finds that it is connected
 }

@@ -45,8 +45,16 @@ type Config struct {
 	Name, Rendezvous, Call string
 	// Relay is a relay to sit behind, as a wss or ws URL or an msrps URI.
 	Relay string
-	// User and Password are for the rendezvous and the relay.
-	User, Password string
+	// SIP is the own SIP URI, with which Call calls another through its server.
+	// Register lets others call there.
+	SIP      string
+	Register bool
+	// User and Password are for the rendezvous and the relay. For SIP there are
+	// others, which default to the user of the SIP URI, and to Password.
+	User, Password       string
+	SIPUser, SIPPassword string
+	// Decline refuses every call with this status code, if it is not 0.
+	Decline int
 
 	// TLS speaks over TLS, as listener with Certificate or a self-signed one.
 	TLS         bool
@@ -54,8 +62,8 @@ type Config struct {
 	// Roots are the authorities of others, nil for those of the system.
 	Roots *x509.CertPool
 
-	// Grace is how long a call at the rendezvous goes on, and the registration
-	// there, while connections are lost. Default [rendezvous.Grace].
+	// Grace is how long a call goes on, and the registration at the rendezvous,
+	// while connections are lost. Default [rendezvous.Grace].
 	Grace time.Duration
 
 	// Echo sends everything back. Receive is a directory for files.
@@ -90,6 +98,7 @@ const (
 	EventFailed     = "failed"     // Session, ID, Error
 	EventLost       = "lost"       // Session, Error: the connection, and it is tried to get another
 	EventResumed    = "resumed"    // Session: there is another
+	EventMoved      = "moved"      // Session: another has taken its place
 	EventClosed     = "closed"     // Session, Error
 )
 
@@ -179,10 +188,16 @@ func (p *Peer) start() error {
 	switch {
 	case (c.Rendezvous == "") != (c.Name == ""):
 		return settings.Errorf("--name and --rendezvous belong together, and one of them is missing")
-	case c.Connect == "" && c.Listen == "" && c.Listener == nil && c.Rendezvous == "":
-		return settings.Errorf("nothing to do: give --listen, --connect or --name with --rendezvous")
+	case c.Connect == "" && c.Listen == "" && c.Listener == nil && c.Rendezvous == "" && c.SIP == "":
+		return settings.Errorf("nothing to do: give --listen, --connect, --name with --rendezvous, or --sip")
 	case c.Connect != "" && c.Rendezvous != "":
 		return settings.Errorf("--connect is for a peer without signalling, --rendezvous for one with it")
+	case c.SIP != "" && (c.Connect != "" || c.Rendezvous != ""):
+		return settings.Errorf("--sip is a signalling of its own: leave out --connect and --rendezvous")
+	case c.SIP != "" && !c.Register && c.Call == "":
+		return settings.Errorf("--sip needs --register to be called, or --call to call somebody")
+	case c.Decline != 0 && (c.Decline < 400 || c.Decline > 699):
+		return settings.Errorf("--decline is a status code from 400 to 699, such as 486")
 	}
 	direct, err := p.directHost()
 	if err != nil {
@@ -197,6 +212,8 @@ func (p *Peer) start() error {
 	switch {
 	case c.Rendezvous != "":
 		return p.register()
+	case c.SIP != "":
+		return p.meet()
 	case c.Connect != "":
 		return p.connect(direct)
 	default:
@@ -490,7 +507,7 @@ func (p *Peer) register() error {
 		for {
 			select {
 			case incoming := <-client.Incoming():
-				p.wg.Go(func() { p.answer(incoming) })
+				p.wg.Go(func() { p.answer(incoming, incoming.Peer, incoming.Offer, c.Name) })
 			case <-client.Done():
 				if p.ctx.Err() == nil {
 					p.end(fmt.Errorf("the rendezvous was lost: %w", client.Err()))
@@ -502,7 +519,9 @@ func (p *Peer) register() error {
 		}
 	})
 	if c.Call != "" {
-		p.wg.Go(func() { p.end(p.call(client)) })
+		p.wg.Go(func() {
+			p.end(p.call(func(offer string) (remote, string, error) { return client.Call(p.ctx, c.Call, offer) }))
+		})
 	}
 	return nil
 }
@@ -569,42 +588,49 @@ func (p *Peer) newCall() (c *call.Call, told *states, end func()) {
 	}
 }
 
-func (p *Peer) call(client *rendezvous.Client) error {
+// call calls the one whom it is to call, with place.
+func (p *Peer) call(place func(offer string) (r remote, answer string, err error)) error {
 	c, told, end := p.newCall()
 	defer end()
 	offer, err := c.Offer(p.ctx)
 	if err != nil {
 		return err
 	}
-	remote, answer, err := client.Call(p.ctx, p.config.Call, offer)
+	r, answer, err := place(offer)
 	if err != nil {
 		return err
 	}
-	defer remote.Bye("the session is over")
+	defer r.Bye("the session is over")
 	if err := c.Accept(p.ctx, answer); err != nil {
 		return err
 	}
-	p.emit(p.converse(c, remote, told))
+	p.emit(p.converse(c, r, p.config.Call, told))
 	return nil
 }
 
-func (p *Peer) answer(incoming *rendezvous.Call) {
-	if !p.free(incoming.Peer) {
-		incoming.Refuse(rendezvous.CodeBusy, p.config.Name+" is in another conversation")
+// answer answers the call of a peer with its offer; own is what others call this
+// one.
+func (p *Peer) answer(r remote, with, offer, own string) {
+	switch {
+	case p.config.Decline != 0:
+		r.Refuse(p.config.Decline, own+" takes no calls")
+		return
+	case !p.free(with):
+		r.Refuse(rendezvous.CodeBusy, own+" is in another conversation")
 		return
 	}
 	c, told, end := p.newCall()
 	defer end()
-	answer, err := c.Answer(p.ctx, incoming.Offer)
+	answer, err := c.Answer(p.ctx, offer)
 	if err != nil {
-		incoming.Refuse(rendezvous.CodeUnacceptable, err.Error())
+		r.Refuse(rendezvous.CodeUnacceptable, err.Error())
 		return
 	}
-	defer incoming.Bye("the session is over")
-	if err := incoming.Answer(answer); err != nil {
+	defer r.Bye("the session is over")
+	if err := r.Answer(answer); err != nil {
 		return
 	}
-	p.emit(p.converse(c, incoming, told))
+	p.emit(p.converse(c, r, with, told))
 }
 
 // free tells whether there is room for a conversation with that peer. One with the

@@ -28,6 +28,7 @@ type session struct {
 	resumes bool        // another MSRP session may follow
 	lost    atomic.Bool // there is none at the moment
 	quit    func()      // ends it from inside
+	renew   func()      // moves it to another place, or is nil
 
 	arriving sync.WaitGroup // messages that do not hold up others
 	kept     atomic.Int64   // octets of echoes
@@ -49,14 +50,14 @@ func (p *Peer) begin(with string, resumes bool) *session {
 	return s
 }
 
-// add lets the conversation go on in an MSRP session, unless it does already. What
-// came in the one before is read first.
-func (s *session) add(next *msrp.Session) {
+// add lets the conversation go on in an MSRP session, and reports whether it did
+// not already. What came in the one before is read first.
+func (s *session) add(next *msrp.Session) bool {
 	s.mu.Lock()
 	before := s.current
 	if before == next {
 		s.mu.Unlock()
-		return
+		return false
 	}
 	s.current, s.ready = next, false
 	earlier, read := s.read, make(chan struct{})
@@ -70,6 +71,7 @@ func (s *session) add(next *msrp.Session) {
 		s.receive(next)
 	}()
 	s.move(before, next)
+	return true
 }
 
 // end ends the conversation, of which all MSRP sessions are over, and returns the

@@ -4,6 +4,10 @@
 import { abortable } from "../abort.js";
 import { backOff, onWake, patienceOf, recover, watchSilence } from "../recovery.js";
 import { MsrpError } from "../webmsrp.js";
+import { IncomingCallEvent } from "./incoming.js";
+import { because, refusal } from "./refusal.js";
+
+export { IncomingCallEvent };
 
 const subprotocol = "webmsrp-rendezvous";
 
@@ -30,15 +34,6 @@ const passing = [404, 408, 429, 503];
  * @property {boolean | {timeout?: number}} [reconnect] as that of MsrpClient.connect
  * @property {AbortSignal} [signal] gives up connecting
  */
-
-/** A call came in: accept or refuse its call. */
-export class IncomingCallEvent extends Event {
-  /** @param {Call} call */
-  constructor(call) {
-    super("incoming");
-    this.call = call;
-  }
-}
 
 /**
  * A name at a rendezvous. Events: "incoming" (IncomingCallEvent),
@@ -478,32 +473,4 @@ export class Call extends EventTarget {
     this.#line.forget();
     this.dispatchEvent(new Event("bye"));
   }
-}
-
-/**
- * @param {string} what
- * @param {string | undefined} reason in the other side's words, if it gave one
- */
-function because(what, reason) {
-  if (!reason) return `${what}.`;
-  return `${what}: ${reason}${/[.!?]$/.test(reason) ? "" : "."}`;
-}
-
-/**
- * @param {number} code
- * @param {string} reason
- * @param {string} peer
- */
-function refusal(code, reason, peer) {
-  /** @type {Record<number, string>} */
-  const texts = {
-    404: `${peer} is not here.`,
-    408: `${peer} does not answer.`,
-    486: `${peer} is busy.`,
-    488: because(`${peer} cannot accept this conversation`, reason),
-    429: because("The server slows this down", reason),
-    503: `${peer} cannot be reached at the moment.`,
-    603: `${peer} declined.`,
-  };
-  return texts[code] ? new MsrpError(texts[code], { code }) : MsrpError.status(code, reason);
 }

@@ -1,4 +1,4 @@
-// Debian's Kamailio as a relay.
+// Debian's Kamailio, as a relay and as a SIP server.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -26,13 +26,22 @@ async function listening(port) {
   }
 }
 
-/** Starts Kamailio for alice with the password "secret". */
-export async function startKamailio(t) {
+/** Starts Kamailio as a relay for alice with the password "secret". */
+export const startKamailio = (t) => start(t, "msrp/testdata/kamailio.cfg");
+
+/** Starts Kamailio as a SIP server, where everybody's password is "secret". */
+export async function startRegistrar(t, port) {
+  const registrar = await start(t, "proxy/sip/siptest/kamailio.cfg", port);
+  return { ...registrar, webSocket: `ws://127.0.0.1:${registrar.port}/`, address: (name) => `sip:${name}@127.0.0.1:${registrar.port}` };
+}
+
+async function start(t, configuration, port) {
   const dir = await directory(t);
-  const port = await freePort();
-  const config = await readFile(new URL("../../../msrp/testdata/kamailio.cfg", import.meta.url), "utf8");
+  port ??= await freePort();
+  const config = await readFile(new URL(`../../../${configuration}`, import.meta.url), "utf8");
   const lib = (await readdir("/usr/lib")).find((name) => existsSync(`/usr/lib/${name}/kamailio/modules`));
-  await writeFile(path.join(dir, "kamailio.cfg"), config.replaceAll("@PORT@", port).replace("@MODULES@", `/usr/lib/${lib}/kamailio/modules/`));
+  const values = { "@PORT@": port, "@MODULES@": `/usr/lib/${lib}/kamailio/modules/`, "@EXPIRES@": 3600 };
+  await writeFile(path.join(dir, "kamailio.cfg"), config.replace(/@[A-Z]+@/g, (name) => values[name]));
   const args = ["-f", path.join(dir, "kamailio.cfg"), "-DD", "-E", "-w", dir, "-P", path.join(dir, "pid"), "-Y", dir];
   const kamailio = new Process(t, "/usr/sbin/kamailio", args);
   await listening(port).catch(() => assert.fail(`Kamailio does not listen:\n${kamailio.output}`));

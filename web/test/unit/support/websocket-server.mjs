@@ -1,5 +1,5 @@
 // As much of a WebSocket server (RFC 6455) as lets a test play the other side:
-// whole text messages of JSON, no extensions.
+// whole text messages, of JSON unless the test says otherwise, no extensions.
 
 import { createHash } from "node:crypto";
 import { once } from "node:events";
@@ -14,10 +14,12 @@ class Connection {
   /** The messages that came, and at the end undefined. */
   #messages = new Queue();
   #socket;
+  #format;
   #buffer = Buffer.alloc(0);
 
-  constructor(socket) {
+  constructor(socket, format) {
     this.#socket = socket;
+    this.#format = format;
     this.closed = new Promise((resolve) => socket.once("close", resolve)).then(() => this.#messages.push(undefined));
     socket.on("error", () => {}); // its close follows
     socket.on("data", (data) => this.#parse(data));
@@ -35,7 +37,7 @@ class Connection {
       const mask = b.subarray(at, at + 4);
       const payload = b.subarray(at + 4, at + 4 + length).map((octet, i) => octet ^ mask[i & 3]);
       this.#buffer = b.subarray(at + 4 + length);
-      if ((b[0] & 15) === text) this.#messages.push(JSON.parse(Buffer.from(payload).toString()));
+      if ((b[0] & 15) === text) this.#messages.push(this.#format.parse(Buffer.from(payload).toString()));
       if ((b[0] & 15) === close) {
         this.#write(close, payload);
         this.#socket.end();
@@ -62,7 +64,7 @@ class Connection {
   }
 
   send(message) {
-    this.#write(text, Buffer.from(JSON.stringify(message)));
+    this.#write(text, Buffer.from(this.#format.stringify(message)));
   }
 
   /** Breaks off, as a network does. */
@@ -73,9 +75,10 @@ class Connection {
 
 /**
  * Starts a server that ends with the test.
+ * @param {{parse(text: string): any, stringify(message: any): string}} [format] of its messages
  * @returns {Promise<{url: string, accept(): Promise<Connection>}>}
  */
-export async function serveWebSocket(t) {
+export async function serveWebSocket(t, format = JSON) {
   const connections = new Queue();
   const sockets = new Set();
   const server = createServer((_, response) => response.writeHead(426).end());
@@ -84,7 +87,7 @@ export async function serveWebSocket(t) {
     const accept = createHash("sha1").update(`${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
     const protocol = request.headers["sec-websocket-protocol"].split(",")[0].trim();
     socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\nSec-WebSocket-Protocol: ${protocol}\r\n\r\n`);
-    connections.push(Object.assign(new Connection(socket), { protocol }));
+    connections.push(Object.assign(new Connection(socket, format), { protocol }));
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
