@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { access } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
-import { freePort, Process } from "./rig.mjs";
+import { atEnd, freePort, Process } from "./rig.mjs";
 
 const driver = process.env.WEBKIT_DRIVER ?? "/usr/bin/WebKitWebDriver";
 
@@ -19,15 +19,10 @@ export const skip = await Promise.all([access(driver), access("/usr/bin/Xvfb")])
 export const startWebKit = async () => ({ openPage });
 
 async function openPage(t, url, { expected = /(?!)/ } = {}) {
-  // Before the processes end, as what is registered first is done first.
-  let end = async () => [];
-  let errors;
-  t.after(async () => (errors = await end().catch((error) => [String(error)])));
   const screen = new Process(t, "Xvfb", ["-displayfd", "1", "-screen", "0", "1024x720x24", "-nolisten", "tcp"]);
   const display = await screen.line((line) => line.match(/^\d+$/)?.[0]);
   const port = await freePort();
   const service = new Process(t, driver, [`--port=${port}`], { env: { ...process.env, DISPLAY: `:${display}` } });
-  t.after(() => assert.deepEqual(errors, [], "the page has errors on its console"));
 
   const command = async (method, path, body) => {
     const response = await fetch(`http://127.0.0.1:${port}${path}`, { method, body: body && JSON.stringify(body) });
@@ -42,11 +37,11 @@ async function openPage(t, url, { expected = /(?!)/ } = {}) {
 
   const { sessionId } = await command("POST", "/session", { capabilities: {} });
   const page = new Page((method, path, body) => command(method, `/session/${sessionId}${path}`, body));
-  end = async () => {
-    const errors = await page.evaluate(() => window.errors);
+  atEnd(t, async () => {
+    const errors = await page.evaluate(() => window.errors).catch((error) => [String(error)]);
     await command("DELETE", `/session/${sessionId}`);
-    return errors.filter((text) => !expected.test(text));
-  };
+    assert.deepEqual(errors.filter((text) => !expected.test(text)), [], "the page has errors on its console");
+  });
   await page.goto(url);
   return page;
 }
