@@ -60,7 +60,7 @@ func (s *service) send(x *session, r request) error {
 		e := object{"event": "progress", "message": number, "acknowledged": p.Acknowledged, "sent": p.Sent, "delivered": p.Delivered}
 		if p.Err != nil {
 			e["error"] = errorObject(p.Err)
-			e["outlived"] = errors.Is(p.Err, msrp.ErrConnLost) || session.Err() != nil && outlived(p.Err)
+			e["outlived"] = outlived(p.Err) // or is about to be, or was only the peer's connection
 		}
 		s.postProgress(number, e, p.Sent || p.Err != nil)
 		if p.Err == nil && !p.Delivered && (!p.Sent || m.SuccessReport) {

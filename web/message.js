@@ -45,6 +45,8 @@ export class MsrpOutgoingMessage extends EventTarget {
   #begun = false;
   /** Whether the session sends it again where it may have arrived. */
   #mayRepeat = () => false;
+  /** Tells the session that the peer could not be reached. @type {(error: MsrpError) => void} */
+  #doubt = () => {};
   #paused = false;
   #successReport = true;
   /** @type {unknown} */
@@ -153,8 +155,9 @@ export class MsrpOutgoingMessage extends EventTarget {
    * @param {number} session
    * @param {number} [generation]
    * @param {() => boolean} [mayRepeat]
+   * @param {(error: MsrpError) => void} [doubt]
    */
-  _start(session, generation = 0, mayRepeat = this.#mayRepeat) {
+  _start(session, generation = 0, mayRepeat = this.#mayRepeat, doubt = this.#doubt) {
     if (this.#state === "failed" || this.#state === "delivered" || this.#generation === generation) return;
     if (this.#begun && !this.#repeats) {
       this.#lose();
@@ -164,6 +167,7 @@ export class MsrpOutgoingMessage extends EventTarget {
     this.#number = this.#core.number();
     this.#generation = generation;
     this.#mayRepeat = mayRepeat;
+    this.#doubt = doubt;
     this.#begun = true;
     this.#core.listen("message", this.#number, (event) => this.#progress(event));
     /** @type {Record<string, any>} */
@@ -203,8 +207,12 @@ export class MsrpOutgoingMessage extends EventTarget {
       return;
     }
     if (event.error) {
-      if (!event.outlived) this._fail(MsrpError.from(event.error));
-      else if (!this.#repeats) this.#lose();
+      const error = MsrpError.from(event.error);
+      if (event.outlived && this.#repeats) {
+        // Of what was on its way to a connection that is lost the relay says so.
+        if (error.code === 408) this.#doubt(error);
+      } else if (event.outlived && !error.code) this.#lose();
+      else this._fail(error);
       return;
     }
     this.#acknowledged = event.acknowledged;

@@ -356,12 +356,19 @@ export class MsrpSession extends EventTarget {
       message._settled.then(() => signal.removeEventListener("abort", abort));
     }
     // In order: every message waits for the same promise.
-    this.#begun.then(() => this.#stalled || message._start(this.#number, this.#generation, this.#mayRepeat));
+    this.#begun.then(() => this.#stalled || message._start(this.#number, this.#generation, this.#mayRepeat, this.#doubt));
     return message;
   }
 
   /** Whether a message may be sent again that may have arrived. */
-  #mayRepeat = () => this.#resumes !== false && this.#client.patience > 0;
+  #mayRepeat = () => this.#resumes === undefined || (this.#resumes && this.#listened.has("negotiationneeded") && this.#client.patience > 0);
+
+  /** @param {MsrpError} error The peer cannot be reached, but may have another path soon. */
+  #doubt = (error) => {
+    if (this.#state !== "connected") return;
+    this.#renews = true;
+    this.#lose(error);
+  };
 
   /** @param {{signal?: AbortSignal}} [options] */
   async probe({ signal } = {}) {
@@ -399,7 +406,7 @@ export class MsrpSession extends EventTarget {
       case "moved":
         this.#generation = event.generation;
         this.#stalled = false;
-        for (const message of this.#outgoing) message._start(this.#number, this.#generation, this.#mayRepeat);
+        for (const message of this.#outgoing) message._start(this.#number, this.#generation, this.#mayRepeat, this.#doubt);
         break;
       case "agreed":
         this.#renewBefore(event.left);

@@ -139,7 +139,8 @@ func (s *session) changed(in *msrp.Session, o *sending, p msrp.Progress) {
 func mayGoOn(err error) bool {
 	var status *msrp.StatusError
 	if errors.As(err, &status) {
-		return status.Code == msrp.StatusNoSession || status.Code == msrp.StatusSessionInUse
+		// A relay says 408 of what was on its way to a connection that is lost.
+		return status.Code == msrp.StatusNoSession || status.Code == msrp.StatusSessionInUse || status.Code == msrp.StatusTimeout
 	}
 	for _, final := range []error{msrp.ErrAborted, msrp.ErrUnsupportedType, msrp.ErrMessageTooLarge, msrp.ErrRecvOnly, context.Canceled} {
 		if errors.Is(err, final) {

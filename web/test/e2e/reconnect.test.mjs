@@ -12,8 +12,8 @@ async function startAll(t, ...flags) {
   const site = await startSite(t, (variant, file) => ({ body: file === "in-page.js" ? inPage : undefined, headers: { "Content-Security-Policy": policies(variant, file) } }));
   const server = await startDev(t, `--origin=${site.origin}`, ...flags);
   const network = await startNetwork(t, server.url);
-  const address = (host, name) => {
-    const settings = new URLSearchParams({ relay: `${network.origin}/msrp`, rendezvous: `${network.origin}/rendezvous`, name, worker: String(host === "worker") });
+  const address = (host, name, { origin } = network) => {
+    const settings = new URLSearchParams({ relay: `${origin}/msrp`, rendezvous: `${origin}/rendezvous`, name, worker: String(host === "worker") });
     return `${site.origin}/${host}/?${settings}`;
   };
   return { server, network, address, site };
@@ -23,15 +23,15 @@ async function startAll(t, ...flags) {
 const expected = /WebSocket|ws:|ERR_|NS_ERROR/;
 
 /** A page that gets credentials from the server, also from one that was started anew. */
-async function open(t, browser, { server, address }, host, name) {
-  const page = await openPage(t, browser, address(host, name), { expected });
+async function open(t, browser, { server, address }, host, name, network) {
+  const page = await openPage(t, browser, address(host, name, network), { expected });
   await page.exposeFunction("credentials", async () => (await fetch(new URL(`credentials?name=${name}`, server.url))).json());
   return page;
 }
 
 /** A page with a client and a name at the rendezvous. */
-async function openParty(t, browser, all, host, name) {
-  const page = await open(t, browser, all, host, name);
+async function openParty(t, browser, all, host, name, network) {
+  const page = await open(t, browser, all, host, name, network);
   await page.evaluate(async () => {
     const api = await import("./in-page.js");
     const { Rendezvous } = await import("./signalling/rendezvous.js");
@@ -215,6 +215,20 @@ test("a page that was offline goes on", { timeout: 4 * guard }, async (t) => {
 });
 
 const [texts, cuts] = process.env.SOAK ? [500, 50] : [100, 5];
+
+test("messages that were on their way to who was cut off come all the same", { timeout: 4 * guard }, async (t) => {
+  const browser = await browsers.Chromium(t);
+  const all = await startAll(t);
+  const bobs = await startNetwork(t, all.server.url);
+  const [alice, bob] = [await openParty(t, browser, all, "worker", "alice"), await openParty(t, browser, all, "worker", "bob", bobs)];
+  await alice.evaluate(() => window.dial("bob"));
+  const wanted = Array.from({ length: texts }, (_, number) => `${number}`);
+  const sent = alice.evaluate(sendAll, wanted);
+  const over = sent.then(() => true);
+  for (let cut = 0; cut < cuts && !(await Promise.race([over, bobs.passed(1 + Math.random() * 30_000)])); cut++) bobs.reset();
+  assert.deepEqual(await sent, []);
+  assert.deepEqual(await bob.evaluate(() => window.hears(0)), wanted);
+});
 
 test(`${texts} messages each way come once and in order through ${cuts} cuts`, { timeout: (process.env.SOAK ? 20 : 4) * guard }, async (t) => {
   const browser = await browsers.Chromium(t);
