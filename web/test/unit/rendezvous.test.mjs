@@ -47,6 +47,7 @@ test("a name is registered with its credentials", async (t) => {
   assert.deepEqual(await there.expect("register"), { type: "register", name: " alice ", username: "u", password: "p", resumes: true });
   there.send({ type: "registered", name: "alice" });
   const rendezvous = await connecting;
+  t.after(() => rendezvous.close());
   assert.equal(rendezvous.name, "alice", "as the server has it");
 });
 
@@ -54,7 +55,8 @@ test("the URL may be of the page's kind", async (t) => {
   const server = await serveWebSocket(t);
   const connecting = Rendezvous.connect(new URL(server.url.replace("ws", "http")), { name: "alice" });
   (await server.accept()).send({ type: "registered", name: "alice" });
-  await connecting;
+  const rendezvous = await connecting;
+  t.after(() => rendezvous.close());
 });
 
 for (const [code, expected] of [
