@@ -44,7 +44,7 @@ func packages(t *testing.T, env ...string) []pkg {
 func TestImportsPointOneWay(t *testing.T) {
 	const js, safejs = "syscall/js", "github.com/hack-pad/safejs"
 	core := []string{"net/http", "net", "encoding/json", "log/slog"}
-	tests := []string{"msrp/msrptest", "proxy/rendezvous/natstest"} // for tests only
+	tests := []string{"msrp/msrptest", "proxy/rendezvous/natstest", "proxy/sip/siptest"} // for tests only
 	// What these packages must not reach, however far away.
 	never := map[string][]string{
 		"msrp": core, "msrp/digest": core, "msrp/sdp": core, "msrp/call": core, "msrp/file": core, "wasm": core,
