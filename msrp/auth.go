@@ -67,7 +67,8 @@ type Grant struct {
 	// offers of sessions in direct mode. It may be "".
 	Fingerprint string
 
-	releases bool // the relay takes the place back, see Release
+	// Releases is set when the relay takes the place back, see [Conn.Release].
+	Releases bool
 }
 
 // ToPath returns the To-Path of requests to a peer with that path.
@@ -91,7 +92,7 @@ func (c *Conn) KeepAlive(g *Grant, own URI) { c.tellRelay(g, own) }
 // nothing. RFC 4976 has no way to do that, so it does nothing at relays that have
 // not said that they know ours: there the place lasts until it expires.
 func (c *Conn) Release(g *Grant, own URI) {
-	if g.releases {
+	if g.Releases {
 		c.tellRelay(g, own, Field{relayFeatures, "release"})
 	}
 }
@@ -227,7 +228,7 @@ func (g *Grant) readFeatures(s string) {
 		case "direct":
 			g.Direct = true
 		case "release":
-			g.releases = true
+			g.Releases = true
 		case "chunk-size":
 			if n, ok := parseNumber(value); ok && n >= minChunk && n <= 1<<20 {
 				g.ChunkSize = int(n)

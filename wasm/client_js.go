@@ -95,8 +95,8 @@ func (s *service) disconnect(number int64, c *client) later {
 	}
 }
 
-// fileTime is how long places are wanted for files, which cannot move to others
-// before they are through.
+// fileTime is how long places are wanted of our own relays for files, which cannot
+// move to others before they are through. Of Kamailio nothing can be wanted.
 const fileTime = 12 * time.Hour
 
 // places finds the places of a session at the link that there is.
@@ -112,7 +112,7 @@ func (p places) Place(ctx context.Context, secure bool) (*call.Place, error) {
 	switch {
 	case l == nil:
 		return nil, errNoClient
-	case p.session.hasFile:
+	case p.session.hasFile && l.direct.Releases():
 		host := c.host(l.conn, p.noDirect)
 		host.Expires = fileTime
 		return host.Place(ctx, secure)

@@ -27,6 +27,7 @@ type RelayHost struct {
 	// NoDirect keeps from asking for direct mode.
 	NoDirect bool
 	// Expires is how long places are wanted. Default: what the relay likes.
+	// Kamailio 5.6 answers with 423 whatever is wanted, or crashes.
 	Expires time.Duration
 	// ChunkSize is the most octets of body in one SEND, if the relay grants no
 	// less. Default: what it grants, else 8 KiB.
@@ -34,6 +35,7 @@ type RelayHost struct {
 
 	mu       sync.Mutex
 	alive    func() // asks at the latest place, see KeepAlive
+	releases bool   // the latest place can be given back
 	reserved *reservation
 }
 
@@ -81,6 +83,13 @@ func (h *RelayHost) Reserve(ctx context.Context, secure bool) error {
 	defer h.mu.Unlock()
 	h.reserved = &reservation{place, secure, time.Now().Add(expires / 2)}
 	return nil
+}
+
+// Releases reports whether the relay takes places back: then it is one of ours.
+func (h *RelayHost) Releases() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.releases
 }
 
 // KeepAlive asks the relay at the place that was taken last, which need not
@@ -137,6 +146,7 @@ func (h *RelayHost) take(ctx context.Context, secure bool) (place *Place, expire
 	}
 	h.mu.Lock()
 	h.alive = func() { h.Conn.KeepAlive(grant, uri) }
+	h.releases = grant.Releases
 	h.mu.Unlock()
 	place = &Place{
 		URI: uri, Path: grant.PathFor(uri), UsePath: grant.UsePath, Conn: h.Conn,

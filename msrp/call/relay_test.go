@@ -127,6 +127,7 @@ func TestPlacesGoBack(t *testing.T) {
 				Relay:       func(bool) (msrp.URI, error) { return call.RelayURI("wss://relay.example.com:2855", true) },
 				Credentials: func(context.Context) (string, string, error) { return "alice", "secret", nil },
 			}
+			assert.False(t, host.Releases(), "nothing is known of it")
 			for range 10 {
 				c := call.New(call.Options{Endpoint: endpoint, Host: host, Secure: true})
 				offer, err := c.Offer(t.Context())
@@ -139,6 +140,7 @@ func TestPlacesGoBack(t *testing.T) {
 				assert.Contains(t, offer, "a=webmsrp-resumes\r\n")
 				require.NoError(t, c.Close())
 			}
+			assert.True(t, host.Releases())
 			host.KeepAlive() // where there is none any more
 			synctest.Wait()
 			assert.NoError(t, conn.Err())
