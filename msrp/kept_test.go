@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -14,7 +15,7 @@ import (
 // elsewhere are octets outside of memory; count is how many of those there are.
 type elsewhere struct {
 	octets []byte
-	count  *int
+	count  *atomic.Int64
 }
 
 func (e *elsewhere) Len() int { return len(e.octets) }
@@ -26,7 +27,7 @@ func (e *elsewhere) Load() []byte {
 
 func (e *elsewhere) Drop() {
 	if e.count != nil {
-		*e.count--
+		e.count.Add(-1)
 	}
 }
 
@@ -37,8 +38,8 @@ type keepingConn struct {
 	over    chan struct{}
 	close   sync.Once
 	body    []byte
-	count   int // of the bodies kept
-	all     int // that ever were
+	count   atomic.Int64 // of the bodies kept
+	all     atomic.Int64 // that ever were
 }
 
 func (c *keepingConn) ReadMessage() ([]byte, error) {
@@ -60,8 +61,8 @@ func (c *keepingConn) Kept() Octets {
 	if c.body == nil {
 		return nil
 	}
-	c.count++
-	c.all++
+	c.count.Add(1)
+	c.all.Add(1)
 	return &elsewhere{c.body, &c.count}
 }
 
@@ -134,8 +135,8 @@ func TestKeptBodies(t *testing.T) {
 				require.NoError(t, err)
 				assert.True(t, bytes.Equal(content, read(t, in)), "the same octets")
 				require.NoError(t, out.Sent(t.Context()))
-				assert.Zero(t, c.count, "bodies are left")
-				assert.Equal(t, 4, c.all)
+				assert.Zero(t, c.count.Load(), "bodies are left")
+				assert.EqualValues(t, 4, c.all.Load())
 			})
 		})
 	}
@@ -161,10 +162,10 @@ func TestKeptBodiesAreGivenBack(t *testing.T) {
 				}
 				go w.Write(make([]byte, size))
 				synctest.Wait()
-				require.NotZero(t, c.count)
+				require.NotZero(t, c.count.Load())
 				end(alice, bob, c)
 				synctest.Wait()
-				assert.Zero(t, c.count)
+				assert.Zero(t, c.count.Load())
 				out.Abort()
 				w.Close()
 			})
@@ -174,15 +175,15 @@ func TestKeptBodiesAreGivenBack(t *testing.T) {
 
 // A peer that repeats and overlaps its chunks does not get around that.
 func TestKeptBodyThatRepeats(t *testing.T) {
-	count := 0
+	var count atomic.Int64
 	body := func(text string) *elsewhere {
-		count++
+		count.Add(1)
 		return &elsewhere{[]byte(text), &count}
 	}
 	var a assembly
 	assert.True(t, a.keep(0, body("abcd")))
 	assert.True(t, a.keep(4, body("efgh")))
-	assert.Equal(t, 2, count)
+	assert.EqualValues(t, 2, count.Load())
 	assert.True(t, a.keep(2, body("CDEF")))
 	assert.True(t, a.keep(20, body("late")))
 	a.seal(8)
@@ -191,5 +192,5 @@ func TestKeptBodyThatRepeats(t *testing.T) {
 	a.copy(got[n:])
 	assert.Equal(t, "abCDEFgh", string(got))
 	assert.True(t, a.complete())
-	assert.Zero(t, count)
+	assert.Zero(t, count.Load())
 }
