@@ -50,7 +50,7 @@ export class Rendezvous extends EventTarget {
   #state = "connecting";
   /** @type {Map<string, Call>} */
   #calls = new Map();
-  /** What is to be said once there is a connection again. @type {object[]} */
+  /** What is to be said once there is a connection again. @type {any[]} */
   #unsaid = [];
   /** @type {MsrpError | undefined} */
   #error;
@@ -247,7 +247,9 @@ export class Rendezvous extends EventTarget {
 
   /** @param {any} message */
   #send(message) {
+    const offered = this.#unsaid.findIndex(({ call }) => call === message.call);
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+    else if (offered >= 0) this.#unsaid.splice(offered, 1); // nobody has heard of the call
     else if (message.type === "bye" || (message.type === "offer" && !message.again)) this.#unsaid.push(message);
   }
 
