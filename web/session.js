@@ -161,14 +161,17 @@ export class MsrpSession extends EventTarget {
   async #negotiate(op, fields, signal) {
     this.#check();
     signal?.throwIfAborted();
-    const exchange = async () => {
+    const ready = async () => {
       await this.#client.connected();
-      const credentials = await this.#credentials();
+      return this.#credentials();
+    };
+    const exchange = async () => {
+      const credentials = await Promise.race([ready(), this.closed.then(() => this.#check())]);
       signal?.throwIfAborted(); // lest it takes the place of a later one
       this.#check();
       return this.#call(op, { ...credentials, ...fields });
     };
-    const sdp = await abortable(Promise.race([exchange(), this.closed.then(() => this.#check())]), signal);
+    const sdp = await abortable(exchange(), signal);
     this.#began();
     return sdp;
   }
@@ -412,6 +415,11 @@ export class MsrpSession extends EventTarget {
         break;
       case "agreed":
         this.#renewBefore(event.left);
+        if (event.stays && this.#stalled) {
+          // It was the peer's exchange, in place of the own.
+          this.#renews = true;
+          this._negotiate();
+        }
         break;
       case "message":
         this.#take(unwrap(event));

@@ -246,6 +246,33 @@ test("what was sent for good is not sent again after the session has moved", asy
   assert.equal(worker.requests.length, 0);
 });
 
+test("a session that has to move does so, though the peer's exchange has left it where it is", async (t) => {
+  const { session, worker, number, state } = await begin(t, undefined, undefined, patient);
+  let needed = 0;
+  session.addEventListener("negotiationneeded", () => needed++);
+  const offering = session.createOffer();
+  await worker.serve("offer", offer.sdp);
+  await offering;
+  state("connected");
+  const message = session.send("x");
+  const request = await worker.serve("send");
+  worker.say({ event: "progress", message: request.message, acknowledged: 1, sent: true, delivered: false, outlived: true, error: { message: "msrp: 408", code: 408, kind: "status" } });
+  assert.equal(needed, 1);
+  assert.equal(session.connectionState, "disconnected");
+  for (const stays of [true, false]) {
+    const moving = session.createOffer();
+    assert.equal((await worker.serve("offer", offer.sdp)).renew, true);
+    await moving;
+    worker.say({ event: "agreed", session: number, left: 0, stays });
+    assert.equal(needed, 2);
+  }
+  worker.say({ event: "moved", session: number, generation: 1 });
+  assert.equal((await worker.serve("send")).messageId, message.messageId);
+  state("connected");
+  assert.equal(session.connectionState, "connected");
+  session.close();
+});
+
 test("a token that lasts for years is not renewed at once", async (t) => {
   const { session, worker, number } = await begin(t, undefined, undefined, patient);
   const timer = t.mock.method(globalThis, "setTimeout");
