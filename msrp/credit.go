@@ -86,6 +86,10 @@ func (s *Session) release(in *Incoming, octets int) {
 func (s *Session) stalled() {
 	s.mu.Lock()
 	defer s.unlock()
+	if s.isEarly() && s.err == nil {
+		s.owedTime.Reset(stallTimeout) // nobody can read before Start
+		return
+	}
 	now := time.Now()
 	owed := s.owed
 	s.owed = nil

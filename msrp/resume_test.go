@@ -394,3 +394,39 @@ func TestResumedBeforeTheAnswer(t *testing.T) {
 		waits.Close()
 	})
 }
+
+// However long the answer takes, nothing is refused for it: a message that was
+// refused does not come again.
+func TestMuchBeforeTheAnswer(t *testing.T) {
+	t.Attr("requirement", "S-11")
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		a, b := net.Pipe()
+		alice, bob := resumed(t, a, b, nil, nil)
+		a, b = net.Pipe()
+		here, there := msrp.NewEndpoint(nil), msrp.NewEndpoint(nil)
+		conn, far := here.NewConn(msrp.NewStream(a)), there.NewConn(msrp.NewStream(b))
+		defer conn.Close()
+		defer far.Close()
+		waits, err := there.NewSession(msrp.SessionOptions{URI: msrptest.NewURI(t, "bob"), Resumes: bob.Session})
+		require.NoError(t, err)
+		s, err := here.NewSession(msrp.SessionOptions{URI: msrptest.NewURI(t, "alice"), Resumes: alice.Session})
+		require.NoError(t, err)
+		require.NoError(t, s.Start(msrp.Remote{Path: msrp.Path{waits.URI()}, Conn: conn, Active: true}))
+		text := strings.Repeat("x", 8000)
+		var sent []*msrp.Outgoing
+		for range 100 { // more than bob holds unread
+			out, err := s.Send(ctx, msrp.Text(text))
+			require.NoError(t, err)
+			sent = append(sent, out)
+		}
+		time.Sleep(25 * time.Second) // on synctest's clock
+		require.NoError(t, waits.Start(msrp.Remote{Path: msrp.Path{msrptest.NewURI(t, "alice")}}))
+		for _, out := range sent {
+			assert.Equal(t, text, msrptest.Read(t, ctx, waits))
+			require.NoError(t, out.Delivered(ctx))
+		}
+		s.Close()
+		waits.Close()
+	})
+}

@@ -118,21 +118,22 @@ func (x *session) accept(r request) later {
 // milliseconds the place of the session lasts, 0 if that is not known.
 func (x *session) agree() {
 	x.agreed = true
-	x.follow()
+	stays := !x.follow()
 	left := int64(0)
 	if until := x.call.Until(); !until.IsZero() {
 		left = max(1, until.Sub(time.Now()).Milliseconds())
 	}
-	x.service.post(object{"event": "agreed", "session": x.number, "left": left})
+	x.service.post(object{"event": "agreed", "session": x.number, "left": left, "stays": stays})
 }
 
 // follow goes on in the session of the last exchange. It receives once nothing
 // more comes of the one before, and sends once that has ended: so everything
-// stays in order. The page sends again there what was not confirmed.
-func (x *session) follow() {
+// stays in order. The page sends again there what was not confirmed. It returns
+// whether there is another session.
+func (x *session) follow() bool {
 	next, before := x.call.Session(), x.newest
 	if next == before {
-		return
+		return false
 	}
 	moved, received := x.moved, x.received
 	x.newest, x.moved, x.received = next, make(chan struct{}), make(chan struct{})
@@ -140,7 +141,7 @@ func (x *session) follow() {
 		x.current = next
 		close(x.moved)
 		go x.receive(next, x.received)
-		return
+		return true
 	}
 	now, all := x.moved, x.received
 	go func() {
@@ -155,6 +156,7 @@ func (x *session) follow() {
 		x.service.post(object{"event": "moved", "session": x.number, "generation": x.generation})
 		close(now)
 	}()
+	return true
 }
 
 // close ends the session.

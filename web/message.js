@@ -159,6 +159,10 @@ export class MsrpOutgoingMessage extends EventTarget {
    */
   _start(session, generation = 0, mayRepeat = this.#mayRepeat, doubt = this.#doubt) {
     if (this.#state === "failed" || this.#state === "delivered" || this.#generation === generation) return;
+    if (this.#isSentForGood) {
+      this.#settle();
+      return;
+    }
     if (this.#begun && !this.#repeats) {
       this.#lose();
       return;
@@ -242,8 +246,13 @@ export class MsrpOutgoingMessage extends EventTarget {
 
   /** @param {Error} error Fails the message if something was still to come. */
   _sessionEnded(error) {
-    if (this.#state === "sent" && !this.#successReport) this.#settle();
+    if (this.#isSentForGood) this.#settle();
     else this._fail(error);
+  }
+
+  /** Whether nobody wants to know more of it. */
+  get #isSentForGood() {
+    return this.#state === "sent" && !this.#successReport;
   }
 
   #settle() {

@@ -1,5 +1,8 @@
 // When to try again what the network has broken, and when to look whether it has.
 
+/** The longest time that a timer takes, in milliseconds: with more it is over at once. */
+export const longestTime = 2 ** 31 - 1;
+
 /** For how long a lost connection is tried again, in milliseconds, unless the page says otherwise. */
 const patience = 120_000;
 
@@ -8,7 +11,7 @@ const patience = 120_000;
  * @returns {number} milliseconds, 0 for not at all
  */
 export function patienceOf(reconnect = true) {
-  return reconnect === true ? patience : reconnect ? reconnect.timeout ?? patience : 0;
+  return reconnect === true ? patience : reconnect ? Math.min(reconnect.timeout ?? patience, longestTime) : 0;
 }
 
 /**
@@ -124,6 +127,7 @@ export async function recover(open, time, life) {
   const late = setTimeout(() => attempts.abort(problem), time);
   const stop = () => attempts.abort(life.reason);
   life.addEventListener("abort", stop);
+  if (life.aborted) stop();
   try {
     for (let attempt = 0; ; attempt++) {
       await backOff(attempt, signal);

@@ -5,6 +5,7 @@ import { MsrpError } from "./errors.js";
 import { describe, MsrpFileOffer, MsrpFileOfferEvent, MsrpFileRequest, MsrpFileRequestEvent, MsrpIncomingFile } from "./file.js";
 import { Notifications } from "./imdn.js";
 import { MsrpIncomingMessage, MsrpMessageEvent, MsrpOutgoingMessage, newMessageId } from "./message.js";
+import { longestTime } from "./recovery.js";
 import { MsrpTraceEvent } from "./trace.js";
 import { MsrpFileTransfer } from "./transfer.js";
 
@@ -160,13 +161,17 @@ export class MsrpSession extends EventTarget {
   async #negotiate(op, fields, signal) {
     this.#check();
     signal?.throwIfAborted();
-    const sdp = await abortable(
-      (async () => {
-        await this.#client.connected();
-        return this.#call(op, { ...(await this.#credentials()), ...fields });
-      })(),
-      signal,
-    );
+    const ready = async () => {
+      await this.#client.connected();
+      return this.#credentials();
+    };
+    const exchange = async () => {
+      const credentials = await Promise.race([ready(), this.closed.then(() => this.#check())]);
+      signal?.throwIfAborted(); // lest it takes the place of a later one
+      this.#check();
+      return this.#call(op, { ...credentials, ...fields });
+    };
+    const sdp = await abortable(exchange(), signal);
     this.#began();
     return sdp;
   }
@@ -410,6 +415,11 @@ export class MsrpSession extends EventTarget {
         break;
       case "agreed":
         this.#renewBefore(event.left);
+        if (event.stays && this.#stalled) {
+          // It was the peer's exchange, in place of the own.
+          this.#renews = true;
+          this._negotiate();
+        }
         break;
       case "message":
         this.#take(unwrap(event));
@@ -462,7 +472,7 @@ export class MsrpSession extends EventTarget {
     this.#renewal = setTimeout(() => {
       this.#renews = true;
       this._negotiate();
-    }, left * (0.75 - Math.random() / 8));
+    }, Math.min(left * (0.75 - Math.random() / 8), longestTime));
   }
 
   /** @param {any} message What arrived, without its wrapper. */

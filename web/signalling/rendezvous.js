@@ -50,7 +50,7 @@ export class Rendezvous extends EventTarget {
   #state = "connecting";
   /** @type {Map<string, Call>} */
   #calls = new Map();
-  /** What is to be said once there is a connection again. @type {object[]} */
+  /** What is to be said once there is a connection again. @type {any[]} */
   #unsaid = [];
   /** @type {MsrpError | undefined} */
   #error;
@@ -176,6 +176,7 @@ export class Rendezvous extends EventTarget {
       return;
     }
     const call = this.#calls.get(message.call);
+    if (call && message.type !== "offer" && (message.from ?? call.peer) !== call.peer) return; // the server need not know whose call it is
     if (call) call._receive(message);
     else if (message.type === "offer" && message.again) this.#send({ type: "refuse", call: message.call, to: message.from, code: 481, reason: "the conversation is over", again: message.again });
     else if (message.type === "offer") this.#ring(new Call(this.#line(message.call), message.call, message.from, message.sdp, false));
@@ -246,8 +247,10 @@ export class Rendezvous extends EventTarget {
 
   /** @param {any} message */
   #send(message) {
+    const offered = this.#unsaid.findIndex(({ call }) => call === message.call);
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
-    else if (message.type === "bye") this.#unsaid.push(message);
+    else if (offered >= 0) this.#unsaid.splice(offered, 1); // nobody has heard of the call
+    else if (message.type === "bye" || (message.type === "offer" && !message.again)) this.#unsaid.push(message);
   }
 
   close() {
@@ -339,11 +342,10 @@ export class Call extends EventTarget {
       try {
         if (attempt > 0) await backOff(attempt, signal);
         const { sdp } = await session.createOffer({ signal });
-        const answer = await abortable(this.#askAgain(sdp), signal);
+        const answer = await this.#askAgain(sdp, signal);
         await session.setRemoteDescription({ type: "answer", sdp: answer }, { signal });
         return;
       } catch (error) {
-        this.#offered = undefined;
         // Refused credentials are not tried again, lest the user is locked out.
         const { code } = /** @type {MsrpError} */ (error);
         if (code === 401 || code === 403 || session.connectionState === "closed" || session.connectionState === "failed") return;
@@ -360,17 +362,21 @@ export class Call extends EventTarget {
 
   /**
    * @param {string} sdp
+   * @param {AbortSignal} signal
    * @returns {Promise<string>} the answer
    */
-  #askAgain(sdp) {
+  async #askAgain(sdp, signal) {
     /** @type {Promise<string>} */
     const answered = new Promise((resolve, reject) => (this.#offered = { sdp, resolve, reject }));
-    const late = setTimeout(() => this.#offered?.reject(refusal(408, "", this.peer)), answerTime);
+    const offered = this.#offered;
+    const late = setTimeout(() => offered?.reject(refusal(408, "", this.peer)), answerTime);
     this.#say(sdp);
-    return answered.finally(() => {
+    try {
+      return await abortable(answered, signal);
+    } finally {
       clearTimeout(late);
-      this.#offered = undefined;
-    });
+      if (this.#offered === offered) this.#offered = undefined;
+    }
   }
 
   /** @param {string} sdp Makes an offer within the call. */

@@ -260,6 +260,15 @@ test("a connection that does not come back in time is given up", async (t) => {
   assert.equal(client.connectionState, "closed");
 });
 
+test("a connection may be tried again without end", async (t) => {
+  const { worker, client, states } = await lose(t, { reconnect: { timeout: Infinity } });
+  await worker.refuse("connect", { message: "no MSRP over WebSocket" });
+  await worker.serve("connect");
+  await turns();
+  assert.deepEqual(states, ["reconnecting", "connected"]);
+  await close(client, worker);
+});
+
 test("a client can be closed while its connection is being replaced", async (t) => {
   const { worker, client, states } = await lose(t);
   await worker.request("connect");

@@ -39,6 +39,9 @@ async function rung(t, id = "c1") {
   return { rendezvous, there, call: (await ringing).call };
 }
 
+/** How many timers there are. */
+const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+
 test("a name is registered with its credentials", async (t) => {
   const server = await serveWebSocket(t);
   const connecting = Rendezvous.connect(server.url, { name: " alice ", username: "u", password: "p" });
@@ -297,6 +300,46 @@ test("a lost connection is replaced, and only the calls that were answered go on
   assert.equal((await again.expect("bye")).call, call.id);
 });
 
+test("a call that is made while the connection is lost waits for another, or fails with it", async (t) => {
+  const { rendezvous, there, accept } = await register(t);
+  const lost = event(rendezvous, "connectionstatechange");
+  there.destroy();
+  await lost;
+  const controller = new AbortController();
+  const canceled = rendezvous.call("carol", "v=0", { signal: controller.signal });
+  const calling = rendezvous.call("bob", "v=0 offer");
+  controller.abort();
+  await assert.rejects(canceled, { name: "AbortError" });
+  const again = await accept();
+  const { call, to } = await again.expect("offer");
+  assert.equal(to, "bob");
+  again.send({ type: "answer", call, sdp: "v=0 answer" });
+  const established = await calling;
+  assert.equal(established.answer, "v=0 answer");
+  established.call.bye("done");
+  assert.equal((await again.receive()).type, "bye", "nothing else was said");
+  again.destroy();
+  await event(rendezvous, "connectionstatechange");
+  const hopeless = rendezvous.call("bob", "v=0 offer");
+  rendezvous.close();
+  await assert.rejects(hopeless, { kind: "closed" });
+});
+
+test("a rendezvous that is closed as soon as its connection is lost does not come back", async (t) => {
+  const { rendezvous, there } = await register(t);
+  const states = [];
+  rendezvous.addEventListener("connectionstatechange", () => {
+    states.push(rendezvous.connectionState);
+    rendezvous.close();
+  });
+  const before = timers();
+  there.destroy();
+  await rendezvous.closed;
+  await turns();
+  assert.deepEqual(states, ["reconnecting", "closed"]);
+  assert.ok(timers() < before, "nothing is tried any more");
+});
+
 test("the end of a call is told once there is a connection again", async (t) => {
   const { rendezvous, there, accept, call } = await answered(t);
   const lost = event(rendezvous, "connectionstatechange");
@@ -369,6 +412,35 @@ test("who was called gives its own offer up for the caller's", async (t) => {
   there.send({ type: "answer", call: call.id, sdp: "to what was given up", again: 1 });
   await turns();
   assert.deepEqual(session.given, [{ type: "offer", sdp: "bob's" }]);
+});
+
+test("an offer that is given up leaves no timer, which would refuse the next one", async (t) => {
+  const { there, call } = await answered(t);
+  const session = new Exchanging();
+  call.keep(session);
+  const before = timers();
+  session.need();
+  await there.expect("offer");
+  there.send({ type: "offer", call: call.id, from: "bob", sdp: "bob's", again: 1 });
+  await there.expect("offer");
+  assert.equal(timers(), before + 1);
+  session.need();
+  await there.expect("offer");
+  assert.equal(timers(), before + 1);
+  call.bye("done");
+  await turns();
+  assert.equal(timers(), before);
+});
+
+test("nobody else ends a call", async (t) => {
+  const { there, call } = await answered(t);
+  for (const from of ["mallory", "bob"]) {
+    assert.equal(call.over, false);
+    there.send({ type: "bye", call: call.id, from, reason: from });
+    there.send({ type: "offer", call: "another", from, sdp: "v=0", again: 1 });
+    await there.expect("refuse");
+  }
+  assert.equal(call.reason, "bob");
 });
 
 test("a call that is not known any more ends on the other side", async (t) => {

@@ -12,9 +12,9 @@ const answer = { type: "answer", sdp: "v=0 answer" };
 const lost = { message: "msrp: the connection was lost", kind: "lost" };
 
 /** A session, its number, and the scripted worker that it is at. */
-async function begin(t, credentials = async () => ({}), options = {}) {
+async function begin(t, credentials = async () => ({}), options = {}, link = undefined) {
   const { core, worker } = await scriptedCore(t);
-  const session = new MsrpSession(core, client, options, credentials);
+  const session = new MsrpSession(core, client, options, credentials, link);
   const request = await worker.serve("session");
   assert.equal(request.client, client);
   const state = (name, error) => worker.say({ event: "state", session: request.session, state: name, ...(error && { error }) });
@@ -199,6 +199,87 @@ test("an offer can be given up, even while credentials are asked for", async (t)
   controller.abort();
   await assert.rejects(offering, { name: "AbortError" });
   assert.equal(worker.requests.length, 0);
+});
+
+test("an offer that was given up while it waited does not take the place of a later one", async (t) => {
+  let ready;
+  const { session, worker } = await begin(t, () => new Promise((resolve) => (ready ??= resolve)));
+  const controller = new AbortController();
+  const offering = session.createOffer({ signal: controller.signal });
+  await turns();
+  controller.abort();
+  await assert.rejects(offering, { name: "AbortError" });
+  ready({});
+  await turns();
+  assert.equal(worker.requests.length, 0);
+});
+
+test("an offer that waits for a connection ends with its session", async (t) => {
+  const link = { connected: () => new Promise(() => {}), connectionState: "reconnecting", patience: 1000 };
+  const { session, worker } = await begin(t, undefined, undefined, link);
+  const offering = session.createOffer();
+  await turns();
+  session.close();
+  await assert.rejects(offering, { kind: "closed" });
+  await worker.serve("close");
+});
+
+/** The link to a client that comes back for as long as that takes. */
+const patient = { connected: async () => {}, connectionState: "connected", patience: 1000 };
+
+test("what was sent for good is not sent again after the session has moved", async (t) => {
+  const { session, worker, number } = await begin(t, undefined, undefined, patient);
+  const offering = session.createOffer();
+  await worker.serve("offer", offer.sdp);
+  await offering;
+  const [sure, unsure] = [session.send("sure", { successReport: false }), session.send("unsure")];
+  for (const { messageId } of [sure, unsure]) {
+    const { message, ...request } = await worker.serve("send");
+    assert.equal(request.messageId, messageId);
+    worker.say({ event: "progress", message, acknowledged: 6, sent: true, delivered: false });
+  }
+  worker.say({ event: "moved", session: number, generation: 1 });
+  assert.equal((await worker.serve("send")).messageId, unsure.messageId);
+  await sure._settled;
+  assert.equal(sure.state, "sent");
+  await turns();
+  assert.equal(worker.requests.length, 0);
+});
+
+test("a session that has to move does so, though the peer's exchange has left it where it is", async (t) => {
+  const { session, worker, number, state } = await begin(t, undefined, undefined, patient);
+  let needed = 0;
+  session.addEventListener("negotiationneeded", () => needed++);
+  const offering = session.createOffer();
+  await worker.serve("offer", offer.sdp);
+  await offering;
+  state("connected");
+  const message = session.send("x");
+  const request = await worker.serve("send");
+  worker.say({ event: "progress", message: request.message, acknowledged: 1, sent: true, delivered: false, outlived: true, error: { message: "msrp: 408", code: 408, kind: "status" } });
+  assert.equal(needed, 1);
+  assert.equal(session.connectionState, "disconnected");
+  for (const stays of [true, false]) {
+    const moving = session.createOffer();
+    assert.equal((await worker.serve("offer", offer.sdp)).renew, true);
+    await moving;
+    worker.say({ event: "agreed", session: number, left: 0, stays });
+    assert.equal(needed, 2);
+  }
+  worker.say({ event: "moved", session: number, generation: 1 });
+  assert.equal((await worker.serve("send")).messageId, message.messageId);
+  state("connected");
+  assert.equal(session.connectionState, "connected");
+  session.close();
+});
+
+test("a token that lasts for years is not renewed at once", async (t) => {
+  const { session, worker, number } = await begin(t, undefined, undefined, patient);
+  const timer = t.mock.method(globalThis, "setTimeout");
+  worker.say({ event: "agreed", session: number, left: 1000 * 86400 * 1000 });
+  assert.equal(timer.mock.callCount(), 1);
+  assert.ok(timer.mock.calls[0].arguments[1] < 2 ** 31, "what timers take");
+  session.close();
 });
 
 test("what is sent before there is a session waits for it, in order", async (t) => {
