@@ -16,9 +16,10 @@ const minChunk = 2048
 
 // Bounds on the messages that are remembered after they were sent, for a report
 // that may still come: of those that want a success report, which a busy peer may
-// owe for long, and of the others.
+// owe for long, and of the others. There are up to twice as many, which is no more
+// than what a history knows if all are sent again.
 const (
-	maxUnconfirmed = 8192
+	maxUnconfirmed = maxHistory / 2
 	maxUnreported  = 1024
 )
 

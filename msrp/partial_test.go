@@ -55,7 +55,7 @@ func TestQuietRequestsAreBounded(t *testing.T) {
 func TestLateSuccessReports(t *testing.T) {
 	s, p := newRawPeer(t, SessionOptions{}, Remote{}, nil)
 	var all []*Outgoing
-	for range maxUnconfirmed {
+	for range 2 * maxUnconfirmed {
 		o, err := s.Send(t.Context(), &Message{ContentType: "text/plain", Body: strings.NewReader("hi"), SuccessReport: true})
 		require.NoError(t, err)
 		require.NoError(t, o.Sent(t.Context()))
