@@ -56,18 +56,22 @@ test("the package", { timeout: 6 * guard }, async (t) => {
       "dist/host.js",
       "dist/msrp.wasm",
       "dist/signalling/rendezvous.js",
+      "dist/signalling/sip.js",
       "dist/webmsrp.js",
       "dist/widget.js",
       "dist/worker.js",
       "package.json",
       "types/signalling/rendezvous.d.ts",
+      "types/signalling/sip.d.ts",
       "types/widget.d.ts",
       "webmsrp.d.ts",
     ]);
     const manifest = JSON.parse(await readFile(path.join(installed, "package.json"), "utf8"));
     assert.equal(manifest.dependencies, undefined, "everything is in it");
     const exported = Object.values(manifest.exports).flatMap((target) => (typeof target === "string" ? target : Object.values(target)));
-    for (const name of exported) if (name !== "./dist/*") await readFile(path.join(installed, name.replace("*", "rendezvous")));
+    for (const name of exported) {
+      for (const signalling of ["rendezvous", "sip"]) if (name !== "./dist/*") await readFile(path.join(installed, name.replace("*", signalling)));
+    }
   });
 
   await t.test("without a bundler", { timeout: 2 * guard }, async (t) => {
