@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -12,9 +11,6 @@ import (
 
 // dialTimeout bounds how long connecting to a next hop takes.
 const dialTimeout = 10 * time.Second
-
-// errAuth ends a connection that cannot prove who it is.
-var errAuth = errors.New("relay: AUTH failed too often")
 
 // handleAuth answers an AUTH whose target is this relay (RFC 4976, section
 // 6.3).

@@ -44,8 +44,6 @@ export class Rendezvous extends EventTarget {
   #options;
   /** @type {WebSocket | undefined} */
   #socket;
-  /** @type {ReturnType<typeof watchSilence> | undefined} */
-  #silence;
   /** @type {"connecting" | "connected" | "reconnecting" | "closed"} */
   #state = "connecting";
   /** @type {Map<string, Call>} */
@@ -130,10 +128,10 @@ export class Rendezvous extends EventTarget {
   /** @param {WebSocket} socket */
   #attend(socket) {
     this.#socket = socket;
-    const silence = (this.#silence = watchSilence(
+    const silence = watchSilence(
       () => this.#send({ type: "ping" }),
       () => this.#lose(),
-    ));
+    );
     const stop = onWake(() => silence.check());
     socket.onmessage = ({ data }) => {
       silence.hear();

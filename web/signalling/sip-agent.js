@@ -133,7 +133,6 @@ export class Sip extends EventTarget {
     const { credentials, register = true } = this.#options;
     const { username, password = "" } = (await abortable((async () => credentials?.())(), signal)) ?? this.#options;
     Object.assign(this.#agent.configuration, { authorizationUsername: username || this.#uri.user, authorizationPassword: password });
-    const { transport } = this.#agent;
     const connecting = this.#agent.state === UserAgentState.Started ? this.#agent.reconnect() : this.#agent.start();
     await abortable(
       connecting.catch((cause) => {
