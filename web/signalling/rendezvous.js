@@ -2,10 +2,11 @@
 // and answers as JSON over a WebSocket.
 
 import { abortable } from "../abort.js";
-import { backOff, onWake, patienceOf, recover, watchSilence } from "../recovery.js";
+import { backOff, onWake, watchSilence } from "../recovery.js";
 import { MsrpError } from "../webmsrp.js";
 import { IncomingCallEvent } from "./incoming.js";
 import { because, refusal } from "./refusal.js";
+import { Registration } from "./registration.js";
 
 export { IncomingCallEvent };
 
@@ -39,21 +40,15 @@ const passing = [404, 408, 429, 503];
  * A name at a rendezvous. Events: "incoming" (IncomingCallEvent),
  * "connectionstatechange", "close".
  */
-export class Rendezvous extends EventTarget {
+export class Rendezvous extends Registration {
   #url;
   #options;
   /** @type {WebSocket | undefined} */
   #socket;
-  /** @type {"connecting" | "connected" | "reconnecting" | "closed"} */
-  #state = "connecting";
   /** @type {Map<string, Call>} */
   #calls = new Map();
   /** What is to be said once there is a connection again. @type {any[]} */
   #unsaid = [];
-  /** @type {MsrpError | undefined} */
-  #error;
-  /** Ends with the registration. */
-  #life = new AbortController();
 
   /**
    * Registers a name. A WebSocket that is lost is replaced by another.
@@ -66,8 +61,8 @@ export class Rendezvous extends EventTarget {
     const target = new URL(url, location.href);
     target.protocol = target.protocol.replace("http", "ws");
     const rendezvous = new Rendezvous(target, options);
-    await rendezvous.#open(options.signal);
-    rendezvous.#setState("connected");
+    await rendezvous._open(options.signal);
+    rendezvous._setState("connected");
     return rendezvous;
   }
 
@@ -76,36 +71,23 @@ export class Rendezvous extends EventTarget {
    * @param {Options} options
    */
   constructor(url, options) {
-    super();
+    super(options.reconnect);
     this.#url = url;
     this.#options = options;
     this.name = options.name;
-    /** Resolves when the registration has ended, with the reason unless it was close(). @type {Promise<MsrpError | undefined>} */
-    this.closed = new Promise((resolve) => this.addEventListener("close", () => resolve(this.#error?.kind === "closed" ? undefined : this.#error)));
   }
 
-  get connectionState() {
-    return this.#state;
-  }
-
-  /** @param {"connected" | "reconnecting" | "closed"} state */
-  #setState(state) {
-    this.#state = state;
-    this.dispatchEvent(new Event("connectionstatechange"));
-  }
-
-  /** For how long a lost WebSocket is tried again. */
-  get #patience() {
-    return patienceOf(this.#options.reconnect);
+  get _calls() {
+    return this.#calls.values();
   }
 
   /** @param {AbortSignal | undefined} signal Opens a WebSocket and registers the name. */
-  async #open(signal) {
+  async _open(signal) {
     const { name, credentials } = this.#options;
     const { username, password } = (await abortable((async () => credentials?.())(), signal)) ?? this.#options;
     const socket = new WebSocket(this.#url, subprotocol);
     const answer = new Promise((resolve, reject) => {
-      socket.onopen = () => socket.send(JSON.stringify({ type: "register", name, username, password, resumes: this.#patience > 0 }));
+      socket.onopen = () => socket.send(JSON.stringify({ type: "register", name, username, password, resumes: this._patience > 0 }));
       socket.onmessage = ({ data }) => resolve(JSON.parse(data));
       socket.onclose = () => reject(new MsrpError(`The rendezvous at ${this.#url.href} cannot be reached: is the proxy running?`));
     });
@@ -123,6 +105,7 @@ export class Rendezvous extends EventTarget {
       clearTimeout(late);
     }
     this.#attend(socket);
+    for (const message of this.#unsaid.splice(0)) this.#send(message);
   }
 
   /** @param {WebSocket} socket */
@@ -149,28 +132,21 @@ export class Rendezvous extends EventTarget {
   /** Takes leave of the WebSocket. */
   #leave = (/** @type {number} */ code) => {};
 
+  _leave() {
+    this.#leave(1000);
+  }
+
   /** The WebSocket is gone. */
-  async #lose() {
+  #lose() {
     this.#leave(comesBack);
-    const error = new MsrpError("The connection to the rendezvous was lost.", { kind: "lost" });
-    if (this.#patience === 0) return this.#end(error);
-    this.#setState("reconnecting");
-    for (const call of [...this.#calls.values()]) call._disconnected(error);
-    try {
-      await recover((signal) => this.#open(signal), this.#patience, this.#life.signal);
-    } catch (problem) {
-      return this.#end(problem instanceof MsrpError && problem.code ? problem : error);
-    }
-    this.#setState("connected");
-    for (const message of this.#unsaid.splice(0)) this.#send(message);
-    for (const call of this.#calls.values()) call._reconnected();
+    this._recover(new MsrpError("The connection to the rendezvous was lost.", { kind: "lost" }));
   }
 
   /** @param {any} message */
   #receive(message) {
     if (message.type === "error") {
       if (message.code === 503) this.#lose(); // the server starts anew
-      else this.#end(message.code === 409 ? new MsrpError(`${this.name} was opened in another place.`, { code: 409 }) : MsrpError.status(message.code, message.reason));
+      else this._end(message.code === 409 ? new MsrpError(`${this.name} was opened in another place.`, { code: 409 }) : MsrpError.status(message.code, message.reason));
       return;
     }
     const call = this.#calls.get(message.call);
@@ -183,7 +159,7 @@ export class Rendezvous extends EventTarget {
   /** @param {Call} call */
   #ring(call) {
     this.#calls.set(call.id, call);
-    if (!this.dispatchEvent(new IncomingCallEvent(call)) || !this.#listens) call.refuse(486, "nobody takes calls here");
+    if (!this.dispatchEvent(new IncomingCallEvent(call)) || !this._listens) call.refuse(486, "nobody takes calls here");
   }
 
   /**
@@ -195,19 +171,6 @@ export class Rendezvous extends EventTarget {
       send: (/** @type {object} */ message) => this.#send(message),
       forget: () => this.#calls.delete(id),
     };
-  }
-
-  #listens = false;
-
-  /**
-   * @param {string} type
-   * @param {EventListenerOrEventListenerObject | null} listener
-   * @param {boolean | AddEventListenerOptions} [options]
-   * @override
-   */
-  addEventListener(type, listener, options) {
-    if (type === "incoming") this.#listens = true;
-    super.addEventListener(type, listener, options);
   }
 
   /**
@@ -222,7 +185,7 @@ export class Rendezvous extends EventTarget {
   call(to, sdp, { signal } = {}) {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
-      if (this.#error) throw this.#error;
+      if (this._error) throw this._error;
       const id = crypto.getRandomValues(new Uint8Array(15)).reduce((s, octet) => s + octet.toString(36).padStart(2, "0"), "");
       const call = new Call(this.#line(id), id, to, "", true);
       this.#calls.set(id, call);
@@ -252,18 +215,7 @@ export class Rendezvous extends EventTarget {
   }
 
   close() {
-    this.#end(undefined);
-  }
-
-  /** @param {MsrpError | undefined} error */
-  #end(error) {
-    if (this.#state === "closed") return;
-    this.#leave(1000);
-    this.#life.abort();
-    this.#error = error ?? new MsrpError("The rendezvous is closed.", { kind: "closed" });
-    for (const call of [...this.#calls.values()]) call._lose(this.#error);
-    this.#setState("closed");
-    this.dispatchEvent(new Event("close"));
+    this._end(new MsrpError("The rendezvous is closed.", { kind: "closed" }));
   }
 }
 

@@ -2,10 +2,11 @@
 
 import { Inviter, Messager, Registerer, RegistererState, TransportState, UserAgent, UserAgentState } from "sip.js";
 import { abortable } from "../abort.js";
-import { onWake, patienceOf, recover, watchSilence } from "../recovery.js";
+import { onWake, watchSilence } from "../recovery.js";
 import { MsrpError } from "../webmsrp.js";
 import { IncomingCallEvent } from "./incoming.js";
 import { because, refusal } from "./refusal.js";
+import { Registration } from "./registration.js";
 import { Call } from "./sip-call.js";
 import { asked, reasonOf, sdpType, warning } from "./sip-words.js";
 
@@ -32,24 +33,17 @@ export class SipMessageEvent extends Event {
  * A user at a SIP server. Events: "incoming" (IncomingCallEvent), "message"
  * (SipMessageEvent), "connectionstatechange", "close".
  */
-export class Sip extends EventTarget {
+export class Sip extends Registration {
   #agent;
   #url;
   #uri;
   #options;
   /** @type {Registerer | undefined} */
   #registerer;
-  /** @type {"connecting" | "connected" | "reconnecting" | "closed"} */
-  #state = "connecting";
   /** @type {Set<Call>} */
   #calls = new Set();
   /** By SIP.js's session, which asks for it. @type {WeakMap<object, Call>} */
   #bySession = new WeakMap();
-  /** @type {MsrpError | undefined} */
-  #error;
-  /** Ends with the registration. */
-  #life = new AbortController();
-  #listens = false;
   /** Ends what watches the connection. */
   #leave = () => {};
 
@@ -66,12 +60,12 @@ export class Sip extends EventTarget {
     target.protocol = target.protocol.replace("http", "ws");
     const sip = new Sip(target, options);
     try {
-      await sip.#open(options.signal);
+      await sip._open(options.signal);
     } catch (error) {
       sip.close();
       throw error;
     }
-    sip.#setState("connected");
+    sip._setState("connected");
     return sip;
   }
 
@@ -80,7 +74,7 @@ export class Sip extends EventTarget {
    * @param {Options} options
    */
   constructor(url, options) {
-    super();
+    super(options.reconnect);
     const { name, displayName = "" } = options;
     const uri = addressOf(name);
     if (!uri?.user) throw new MsrpError(`${name} is not a SIP address: it looks like sip:alice@example.com.`);
@@ -105,31 +99,18 @@ export class Sip extends EventTarget {
           this.dispatchEvent(new SipMessageEvent({ from: plain(from.uri), contentType: message.request.getHeader("Content-Type") ?? "text/plain", body }));
         },
         onDisconnect: (error) => {
-          if (error && this.#state === "connected") this.#lose();
+          if (error && this.connectionState === "connected") this.#lose();
         },
       },
     });
-    /** Resolves when it has ended, with the reason unless it was close(). @type {Promise<MsrpError | undefined>} */
-    this.closed = new Promise((resolve) => this.addEventListener("close", () => resolve(this.#error?.kind === "closed" ? undefined : this.#error)));
   }
 
-  get connectionState() {
-    return this.#state;
-  }
-
-  /** @param {"connected" | "reconnecting" | "closed"} state */
-  #setState(state) {
-    this.#state = state;
-    this.dispatchEvent(new Event("connectionstatechange"));
-  }
-
-  /** For how long a lost WebSocket is tried again. */
-  get #patience() {
-    return patienceOf(this.#options.reconnect);
+  get _calls() {
+    return this.#calls;
   }
 
   /** @param {AbortSignal | undefined} signal Opens a WebSocket and registers. */
-  async #open(signal) {
+  async _open(signal) {
     const { credentials, register = true } = this.#options;
     const { username, password = "" } = (await abortable((async () => credentials?.())(), signal)) ?? this.#options;
     Object.assign(this.#agent.configuration, { authorizationUsername: username || this.#uri.user, authorizationPassword: password });
@@ -170,7 +151,7 @@ export class Sip extends EventTarget {
         if (state === RegistererState.Unregistered) queueMicrotask(() => {
           const error = new MsrpError("The SIP server does not register this address.");
           reject(error);
-          if (registerer === this.#registerer && this.#state === "connected") this.#end(error);
+          if (registerer === this.#registerer && this.connectionState === "connected") this._end(error);
         });
       });
       const requestDelegate = {
@@ -209,23 +190,24 @@ export class Sip extends EventTarget {
   }
 
   /** The WebSocket is gone. */
-  async #lose() {
+  #lose() {
     this.#leave();
     this.#agent.transport.disconnect().catch(() => {}); // of one that is only silent
-    const error = lost();
-    if (this.#patience === 0) return this.#end(error);
-    this.#setState("reconnecting");
     // Without a connection it can take nothing back.
     this.#registerer?.dispose();
     this.#registerer = undefined;
-    for (const call of [...this.#calls]) call._disconnected(error);
-    try {
-      await recover((signal) => this.#open(signal), this.#patience, this.#life.signal);
-    } catch (problem) {
-      return this.#end(problem instanceof MsrpError && problem.code ? problem : error);
-    }
-    this.#setState("connected");
-    for (const call of this.#calls) call._reconnected();
+    this._recover(lost());
+  }
+
+  _leave() {
+    this.#leave();
+  }
+
+  /** @param {MsrpError} error */
+  _end(error) {
+    super._end(error);
+    // Takes back the registration, if there is one, and waits for the end of calls.
+    this.#agent.stop().catch(() => {}); // a server that is gone, or stopped before
   }
 
   /** @param {Invitation} invitation */
@@ -238,7 +220,7 @@ export class Sip extends EventTarget {
     }
     const call = this.#enter(invitation, plain(invitation.remoteIdentity.uri), request.body, false);
     this.dispatchEvent(new IncomingCallEvent(call));
-    if (!this.#listens) call.refuse(486, "nobody takes calls here");
+    if (!this._listens) call.refuse(486, "nobody takes calls here");
   }
 
   /**
@@ -254,22 +236,11 @@ export class Sip extends EventTarget {
     return call;
   }
 
-  /**
-   * @param {string} type
-   * @param {EventListenerOrEventListenerObject | null} listener
-   * @param {boolean | AddEventListenerOptions} [options]
-   * @override
-   */
-  addEventListener(type, listener, options) {
-    if (type === "incoming") this.#listens = true;
-    super.addEventListener(type, listener, options);
-  }
-
   /** @param {string} to A SIP address, or a user of the same server. */
   #target(to) {
     const uri = /[:@]/.test(to) ? addressOf(to) : Object.assign(this.#uri.clone(), { user: to });
     if (!uri) throw new MsrpError(`${to} is not a SIP address: it looks like sip:bob@example.com.`);
-    if (this.#error) throw this.#error;
+    if (this._error) throw this._error;
     return uri;
   }
 
@@ -301,20 +272,7 @@ export class Sip extends EventTarget {
   }
 
   close() {
-    this.#end(undefined);
-  }
-
-  /** @param {MsrpError | undefined} error */
-  #end(error) {
-    if (this.#state === "closed") return;
-    this.#leave();
-    this.#life.abort();
-    this.#error = error ?? new MsrpError("The SIP user is closed.", { kind: "closed" });
-    for (const call of [...this.#calls]) call._lose(this.#error);
-    // Takes back the registration, if there is one, and waits for the end of calls.
-    this.#agent.stop().catch(() => {}); // a server that is gone
-    this.#setState("closed");
-    this.dispatchEvent(new Event("close"));
+    this._end(new MsrpError("The SIP user is closed.", { kind: "closed" }));
   }
 }
 
