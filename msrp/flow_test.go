@@ -188,14 +188,13 @@ func unconnected(t *testing.T, remote Remote) *Session {
 	remote.Path, err = ParsePath(rawPeerURI)
 	require.NoError(t, err)
 	require.NoError(t, s.Start(remote))
+	s.conn, s.open = new(Conn), true // which sends nothing
 	return s
 }
 
 // next takes the next chunk of a session: its message, flag and length of body.
 func next(t *testing.T, s *Session) (id string, flag Flag, length int, r request) {
-	s.open = true // for the moment: there is no connection
 	octets, r := s.nextChunk(nil)
-	s.open = false
 	if len(octets) == 0 {
 		return
 	}
